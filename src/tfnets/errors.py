@@ -1,0 +1,10 @@
+"""The one exception for input that a user can put right."""
+
+
+class InputError(ValueError):
+    """Bad input from outside: a path, a file, an array or a parameter value.
+
+    The message is one line that names the thing, the value found and what would
+    be right. Commands print it without a traceback and exit with a code other
+    than 0.
+    """
