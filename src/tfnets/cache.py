@@ -1,0 +1,61 @@
+"""Folders in the user's cache that are either complete or not there."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import platformdirs
+
+from tfnets.errors import InputError
+
+
+def directory() -> Path:
+    """The cache folder: ``TFNETS_CACHE`` if set, else the platform's place for caches."""
+    return Path(os.environ.get("TFNETS_CACHE") or platformdirs.user_cache_path("tfnets"))
+
+
+def key(**settings) -> str:
+    """A short name for a set of JSON-able settings, the same for equal settings."""
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def folder(name: str, fill: Callable[[Path], None]) -> Path:
+    """The cached folder ``name``, filled first if it is not there.
+
+    ``fill`` writes into a temporary folder that is renamed when it is complete, so an
+    interrupted or failed ``fill`` leaves nothing that could be taken for data. Of two
+    processes that fill the same folder at once, both work and one's result is kept.
+
+    Args:
+        name: Path below the cache folder, with forward slashes.
+        fill: Called with an empty folder to write into.
+
+    Raises:
+        InputError: If the cache folder cannot be written.
+    """
+    target = directory() / name
+    if target.is_dir():
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        raise InputError(
+            f"cannot write to the cache folder {directory()}: {error.strerror}; "
+            "set TFNETS_CACHE to a folder that can be written."
+        ) from None
+    try:
+        fill(partial)
+        try:
+            partial.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target

@@ -1,0 +1,160 @@
+"""What every task's ``load`` returns and every training takes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from tfnets.errors import InputError
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """The samples of one split.
+
+    Attributes:
+        x: Samples, ``(n, ...)`` float32.
+        y: Class numbers, ``(n,)`` int32.
+        groups: Who each sample comes from (speaker, subject), ``(n,)`` strings, or
+            None where that is not known.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    groups: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples in a train, a validation and a test split, with what a run says of them.
+
+    Attributes:
+        name: Name of the data, as a run shows it.
+        source: Where it came from: a path, or what made it.
+        classes: Class names; class number i is ``classes[i]``.
+        train, val, test: The splits.
+        split_kind: How the splits were made, in words: ``"by speaker, from lists"``.
+        digest: Hexadecimal digest of all splits' contents.
+        mean, std: What the samples were standardised with; None before
+            :meth:`standardise`.
+        from_audio: Whether the samples are our own features of audio, so that a model
+            can be deployed that starts from waveforms.
+        seconds: What took how long while loading, by name.
+    """
+
+    name: str
+    source: str
+    classes: tuple[str, ...]
+    train: Split
+    val: Split
+    test: Split
+    split_kind: str
+    digest: str
+    mean: float | None = None
+    std: float | None = None
+    from_audio: bool = False
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The splits by name: ``train``, ``val``, ``test``."""
+        return {name: getattr(self, name) for name in SPLITS}
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one sample."""
+        return self.train.x.shape[1:]
+
+    def standardise(self) -> "Dataset":
+        """The data set with (x - mean) / std in every split.
+
+        Mean and standard deviation are one number each, over all samples, frames
+        and features of the training split (speech_rnn, section 1.3).
+        """
+        mean = float(self.train.x.mean(dtype=np.float64))
+        std = float(self.train.x.std(dtype=np.float64))
+        if not std > 0:
+            raise InputError(
+                f"{self.source}: all training samples have the same value {mean:g}; "
+                "there is nothing to learn from."
+            )
+        scaled = {
+            name: replace(split, x=((split.x - mean) / std).astype(np.float32))
+            for name, split in self.splits.items()
+        }
+        return replace(self, **scaled, mean=mean, std=std)
+
+    def check(self) -> "Dataset":
+        """Returns the data set itself if a network can be trained and judged on it.
+
+        Raises:
+            InputError: For an empty split, fewer than two classes, a class without
+                samples in a split, labels that do not match the classes or the
+                samples, samples of several shapes, NaN or infinite values, or a
+                group (speaker, subject) in more than one split.
+        """
+        if len(self.classes) < 2:
+            raise InputError(
+                f"{self.source}: only one class, {self.classes[0]!r}; "
+                "a classifier needs two or more."
+            )
+        for name, split in self.splits.items():
+            self._check_split(name, split)
+        self._check_groups()
+        return self
+
+    def _check_split(self, name: str, split: Split) -> None:
+        x, y = split.x, split.y
+        if len(x) != len(y):
+            raise InputError(
+                f"{self.source}: {len(x)} {name} samples but {len(y)} {name} labels; "
+                "each sample needs one."
+            )
+        if not len(y):
+            raise InputError(f"{self.source}: the {name} split is empty; it needs samples.")
+        if x.shape[1:] != self.input_shape:
+            raise InputError(
+                f"{self.source}: {name} samples have shape {x.shape[1:]}, "
+                f"train samples {self.input_shape}; they must be the same."
+            )
+        if not np.isfinite(x).all():
+            bad = np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(axis=1))
+            raise InputError(
+                f"{self.source}: {name} sample {bad[0]} holds NaN or infinity "
+                f"({len(bad)} such samples); all values must be finite."
+            )
+        counts = _class_counts(y, len(self.classes))
+        if counts is None:
+            raise InputError(
+                f"{self.source}: {name} labels run from {y.min()} to {y.max()}, but there are "
+                f"{len(self.classes)} classes; labels must be 0 to {len(self.classes) - 1}."
+            )
+        missing = [c for c, n in zip(self.classes, counts, strict=True) if not n]
+        if missing:
+            raise InputError(
+                f"{self.source}: class {missing[0]!r} has no samples in the {name} split; "
+                "every class needs some in every split."
+            )
+
+    def _check_groups(self) -> None:
+        seen: dict[str, str] = {}
+        for name, split in self.splits.items():
+            for group in np.unique(split.groups) if split.groups is not None else ():
+                if group in seen:
+                    raise InputError(
+                        f"{self.source}: {group!r} is in both the {seen[group]} and the {name} "
+                        "split; nobody may be in two."
+                    )
+                seen[group] = name
+
+
+def _class_counts(y: np.ndarray, classes: int) -> Sequence[int] | None:
+    """How many samples each class has, or None if a label is out of range."""
+    if y.min() < 0 or y.max() >= classes:
+        return None
+    return np.bincount(y, minlength=classes)

@@ -1,0 +1,56 @@
+"""How good a trained classifier is on a split."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from sklearn.metrics import classification_report, confusion_matrix, top_k_accuracy_score
+
+from tfnets.dataset import Split
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Judgement of a classifier on one split.
+
+    Attributes:
+        metrics: ``loss`` (mean cross-entropy, natural logarithm), ``accuracy`` (top-1)
+            and, with more than two classes, ``top2``.
+        confusion: Counts ``(classes, classes)``, row: the true class, column: the
+            prediction.
+        by_class: For each class its ``precision``, ``recall``, ``f1-score`` and
+            ``support``, by columns.
+    """
+
+    metrics: dict[str, float]
+    confusion: np.ndarray
+    by_class: dict[str, list]
+
+
+def evaluate(
+    model: keras.Model, split: Split, classes: Sequence[str], batch_size: int = 1024
+) -> Evaluation:
+    """Evaluates a classifier that answers with class probabilities ``(n, classes)``."""
+    probabilities = np.asarray(model.predict(split.x, batch_size=batch_size, verbose=0))
+    predicted = probabilities.argmax(axis=1)
+    labels = np.arange(len(classes))
+    true = probabilities[np.arange(len(split)), split.y].astype(np.float64)
+    metrics = {
+        "loss": float(-np.log(np.clip(true, 1e-7, None)).mean()),
+        "accuracy": float((predicted == split.y).mean()),
+    }
+    if len(classes) > 2:
+        metrics["top2"] = float(top_k_accuracy_score(split.y, probabilities, k=2, labels=labels))
+    report = classification_report(
+        split.y,
+        predicted,
+        labels=labels,
+        target_names=list(classes),
+        output_dict=True,
+        zero_division=0,
+    )
+    columns = ("precision", "recall", "f1-score", "support")
+    by_class = {"class": list(classes)}
+    by_class |= {name: [report[label][name] for label in classes] for name in columns}
+    return Evaluation(metrics, confusion_matrix(split.y, predicted, labels=labels), by_class)

@@ -1,0 +1,62 @@
+"""One line that says how far long work has come, and how long it will still take."""
+
+import sys
+import time
+from typing import TextIO
+
+
+def duration(seconds: float) -> str:
+    """``"48 s"``, ``"2 min 05 s"``, ``"1 h 02 min"``."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+
+
+class Progress:
+    """Counts steps of known number and prints ``what 40 % (4,800 of 12,000), 12 s left``.
+
+    On a terminal the line is rewritten in place; elsewhere there is a line for every
+    tenth of the work.
+
+    Args:
+        what: What is being done: ``"rendering clips"``.
+        total: How many steps there are.
+        stream: Where to print; standard error by default.
+    """
+
+    def __init__(self, what: str, total: int, stream: TextIO | None = None):
+        self.what, self.total = what, total
+        self.stream = stream or sys.stderr
+        self.done = 0
+        self._start = time.monotonic()
+        self._printed = 0.0
+        self._tenth = 0
+
+    def step(self, n: int = 1) -> None:
+        """Notes that ``n`` more steps are done."""
+        self.done += n
+        now = time.monotonic()
+        if self.stream.isatty():
+            if now - self._printed > 0.2 or self.done >= self.total:
+                self._printed = now
+                self.stream.write(f"\r{self._line(now)}\x1b[K")
+                self.stream.flush()
+        elif self.done * 10 // self.total > self._tenth:
+            self._tenth = self.done * 10 // self.total
+            print(self._line(now), file=self.stream, flush=True)
+
+    def _line(self, now: float) -> str:
+        spent = now - self._start
+        line = f"{self.what} {100 * self.done // self.total} % ({self.done:,} of {self.total:,})"
+        if self.done >= self.total:
+            return f"{line}, took {duration(spent)}"
+        return f"{line}, {duration(spent / self.done * (self.total - self.done))} left"
+
+    def close(self) -> None:
+        """Ends the line."""
+        if self.stream.isatty() and self.done:
+            self.stream.write("\n")
+            self.stream.flush()

@@ -1,0 +1,116 @@
+"""The network for spoken words (report speech_rnn) and the model that is deployed."""
+
+from collections.abc import Sequence
+
+import keras
+from keras import layers, ops
+
+from tfnets.errors import InputError
+from tfnets.layers import GRU
+from tfnets.speech import features
+
+POOLINGS = ("last", "mean", "flatten")
+
+
+def build(
+    model: str = "gru",
+    *,
+    input_shape: tuple[int, int] = features.SHAPE,
+    num_classes: int = 3,
+    pooling: str = "last",
+    reset_after: bool = False,
+    recurrent_bias: bool = True,
+) -> keras.Model:
+    """Builds the two-layer GRU network of report speech_rnn, section 1.1.
+
+    With the default sizes it has 70,531 parameters; ``recurrent_bias=False`` gives
+    70,147 (see :mod:`tfnets.layers.gru`).
+
+    Args:
+        model: ``"gru"``.
+        input_shape: ``(time, features)`` of one sample, log-mel frames x bands.
+        num_classes: Number of words.
+        pooling: The way from the frames of the second GRU layer to one vector
+            (section 1.2.2): ``"last"`` takes the last frame, ``"mean"`` the mean
+            over time, ``"flatten"`` all frames side by side.
+        reset_after: Reset gate after the recurrent product, as PyTorch has it.
+        recurrent_bias: A recurrent bias beside each input bias.
+
+    Returns:
+        A functional model from ``(batch, time, features)`` float32 to class
+        probabilities ``(batch, num_classes)``.
+
+    Raises:
+        InputError: For an unknown model or pooling, fewer than two classes, or
+            ``reset_after`` without ``recurrent_bias``.
+    """
+    if model not in _BODIES:
+        raise InputError(f"unknown model {model!r}; there is: {', '.join(_BODIES)}.")
+    if pooling not in POOLINGS:
+        raise InputError(f"unknown pooling {pooling!r}; there is: {', '.join(POOLINGS)}.")
+    if num_classes < 2:
+        raise InputError(f"num_classes is {num_classes}; a classifier needs 2 or more.")
+    if reset_after and not recurrent_bias:
+        raise InputError("recurrent_bias=False goes with reset_after=False only.")
+
+    inputs = keras.Input(input_shape, name="log_mel")
+    x = _BODIES[model](inputs, pooling, reset_after, recurrent_bias)
+    x = layers.Dense(128, activation="relu", name="dense_1")(x)
+    x = layers.Dense(128, activation="relu", name="dense_2")(x)
+    outputs = layers.Dense(num_classes, activation="softmax", name="probabilities")(x)
+    return keras.Model(inputs, outputs, name=f"speech_{model}")
+
+
+def _gru(x, pooling: str, reset_after: bool, recurrent_bias: bool):
+    form = {"reset_after": reset_after, "recurrent_bias": recurrent_bias}
+    x = GRU(64, return_sequences=True, name="gru_1", **form)(x)
+    x = GRU(64, return_sequences=pooling != "last", name="gru_2", **form)(x)
+    if pooling == "mean":
+        return layers.GlobalAveragePooling1D(name="mean_over_time")(x)
+    if pooling == "flatten":
+        return layers.Flatten(name="flatten")(x)
+    return x
+
+
+_BODIES = {"gru": _gru}
+
+
+def deployable(
+    network: keras.Model,
+    classes: Sequence[str],
+    *,
+    mean: float,
+    std: float,
+    waveforms: bool = True,
+) -> keras.Model:
+    """Wraps a trained network into the model that one hands on.
+
+    It takes what a user has, raw audio, and answers with a probability for each
+    class by its name. Its parameters are the network's and no more.
+
+    Args:
+        network: A model from :func:`build`, trained on standardised features.
+        classes: Names of the classes in the order of the network's outputs.
+        mean: Mean of the training features that the network was trained with.
+        std: Their standard deviation.
+        waveforms: True for a model from waveforms ``(batch, samples)``, float32 in
+            [-1, 1] at 16 kHz: a second each, shorter ones padded with silence,
+            longer ones cut. False for one from feature matrices
+            ``(batch, time, features)``, for data whose audio is not known.
+
+    Returns:
+        A functional model whose output is a dictionary, class name ->
+        probability ``(batch,)``.
+    """
+    if waveforms:
+        inputs = keras.Input((None,), name="waveform")
+        x = ops.pad(inputs, [[0, 0], [0, features.SAMPLES]])[:, : features.SAMPLES]
+        x = layers.Reshape((features.SAMPLES,), name="one_second")(x)
+        x = features.mel_layer()(x)
+        x = layers.Permute((2, 1), name="time_first")(x)
+    else:
+        inputs = x = keras.Input(network.input_shape[1:], name="features")
+    x = layers.Rescaling(1.0 / std, -mean / std, name="standardise")(x)
+    probabilities = ops.unstack(network(x), num=len(classes), axis=-1)
+    outputs = dict(zip(classes, probabilities, strict=True))
+    return keras.Model(inputs, outputs, name=f"{network.name}_deployed")
