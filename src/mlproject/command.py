@@ -1,0 +1,75 @@
+"""What every command does around its work: quiet start, one-line errors, clean ends."""
+
+import contextlib
+import os
+import sys
+import tempfile
+
+import click
+
+from mlproject import interrupt
+
+
+def main(cli: click.Group) -> None:
+    """Runs a group of commands as the whole program.
+
+    Bad input, wherever it is found, ends with one line on standard error and exit
+    code 1 (2 for parameters that cannot be parsed), an interruption with 128 + signal.
+    An MLflow run that ``mlflow run`` made for us ends with us in any case.
+    """
+    from tfnets.errors import InputError
+
+    interrupt.listen()
+    try:
+        code, message = cli.main(standalone_mode=False) or 0, ""
+    except interrupt.Interrupted as error:
+        code, message, status = error.exit_code, f"{error}.", "KILLED"
+    except InputError as error:
+        code, message, status = 1, str(error), "FAILED"
+    except click.ClickException as error:
+        code, message, status = error.exit_code, error.format_message(), "FAILED"
+    if message:
+        message = " ".join(message.split())
+        click.echo(f"Error: {message}", err=True)
+        _end_waiting_run(status, message)
+    sys.exit(code)
+
+
+def _end_waiting_run(status: str, message: str) -> None:
+    """Ends the run of ``mlflow run`` if we stopped before we took it over."""
+    if "MLFLOW_RUN_ID" in os.environ:
+        from mlproject import tracking
+
+        tracking.end_waiting(status, message)
+
+
+def start_tensorflow() -> None:
+    """Imports TensorFlow without the dozen lines on CPU features and absent GPUs.
+
+    Set TF_CPP_MIN_LOG_LEVEL to see them. Should the import fail, they are shown.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as said, _stderr_into(said.fileno()) as stderr:
+        try:
+            import tensorflow as tf
+
+            tf.zeros(1) + 1  # looks for a GPU, and says so
+        except BaseException:
+            said.seek(0)
+            os.write(stderr, said.read())
+            raise
+
+
+@contextlib.contextmanager
+def _stderr_into(target: int):
+    """Sends file descriptor 2 to ``target``; yields a descriptor for the old one."""
+    saved = os.dup(2)
+    os.dup2(target, 2)
+    try:
+        yield saved
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

@@ -1,0 +1,43 @@
+"""Ctrl-C, SIGTERM, a closed terminal and a vanished ``mlflow run`` all end a run alike."""
+
+import os
+import signal
+import threading
+import time
+
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+
+
+class Interrupted(BaseException):
+    """Someone wants this process to end. Not an ``Exception``, so that nothing swallows it."""
+
+    def __init__(self, signum: int):
+        super().__init__(f"interrupted by {signal.Signals(signum).name}")
+        self.exit_code = 128 + signum
+
+
+def listen() -> None:
+    """From now on the first signal raises :class:`Interrupted`; further ones are ignored.
+
+    They have to be: ``mlflow run`` answers Ctrl-C with a SIGTERM of its own while
+    the run is being ended.
+    """
+
+    def on_signal(signum, frame):
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        raise Interrupted(signum)
+
+    for each in SIGNALS:
+        signal.signal(each, on_signal)
+    if "MLFLOW_RUN_ID" in os.environ and hasattr(os, "getppid"):
+        threading.Thread(target=_watch_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def _watch_parent(parent: int) -> None:
+    """Ends this process when ``mlflow run``, which started it, is killed."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)

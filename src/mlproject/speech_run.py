@@ -1,0 +1,194 @@
+"""What the runs of the speech task do: train, evaluate, log; classify a clip."""
+
+import io
+import time
+from pathlib import Path
+
+import click
+import keras
+import numpy as np
+
+import tfnets.speech
+from mlproject import tracking
+from tfnets import evaluation, figures, training
+from tfnets.dataset import Dataset
+from tfnets.errors import InputError
+from tfnets.parameters import Derivation, derive
+from tfnets.progress import duration
+from tfnets.speech import features, wav
+
+
+def train(architecture: str, parameters: dict, run: tracking.Run) -> str:
+    """Trains and evaluates one network and logs everything about it.
+
+    Args:
+        architecture: As for :func:`tfnets.speech.build`.
+        parameters: The command's options by name.
+        run: Where to log.
+
+    Returns:
+        A summary for the user.
+    """
+    recipe = training.Recipe(
+        **{key: parameters[key] for key in ("epochs", "batch_size", "learning_rate", "seed")}
+    )
+    words = [word.strip() for word in parameters["words"].split(",")]
+    data = tfnets.speech.load(parameters["data"], words, clips=parameters["clips"])
+    run.log_dataset(data)
+    run.log_tags({"model": architecture, "optimizer": "adam"})
+
+    def build() -> keras.Model:
+        return tfnets.speech.build(
+            architecture,
+            input_shape=data.input_shape,
+            num_classes=len(data.classes),
+            **{key: parameters[key] for key in ("pooling", "reset_after", "recurrent_bias")},
+        )
+
+    trained = training.train(build, data, recipe, _Narrator(run, recipe.epochs))
+    network = trained.model
+    test = evaluation.evaluate(network, data.test, data.classes)
+    table = derive(network)
+    deployed = tfnets.speech.deployable(
+        network, data.classes, mean=data.mean, std=data.std, waveforms=data.from_audio
+    )
+
+    run.log_metrics(
+        {f"test/{name}": value for name, value in test.metrics.items()}
+        | {f"time/{name}_s": value for name, value in data.seconds.items()}
+        | {"time/train_s": trained.seconds, "params/total": network.count_params()}
+    )
+    title = f"{run.name}: {data.name}"
+    run.log_figure(figures.curves(trained.history, title), "curves.png")
+    run.log_figure(
+        figures.confusion_matrix(test.confusion, data.classes, f"{title}, test"),
+        "confusion_matrix.png",
+    )
+    run.log_table(test.by_class, "test_by_class.json")
+    run.log_table(table.columns(), "parameters.json")
+    run.log_text(f"{table}\n", "parameters.txt")
+    run.log_text(_model_summary(network), "model_summary.txt")
+    model_uri = run.log_model(deployed, _example(data), _about_model(data))
+    run.describe(_description(architecture, data, trained, test, table, model_uri, run))
+    return _summary(data, trained, test, run)
+
+
+class _Narrator:
+    """Logs each epoch and prints a line on it with the time left."""
+
+    def __init__(self, run: tracking.Run, epochs: int):
+        self.run, self.epochs = run, epochs
+        self.started = time.perf_counter()
+
+    def __call__(self, epoch: int, metrics: training.Metrics) -> None:
+        self.run.log_epoch(epoch, metrics)
+        left = (time.perf_counter() - self.started) / epoch * (self.epochs - epoch)
+        click.echo(
+            f"epoch {epoch:>{len(str(self.epochs))}}/{self.epochs}"
+            f"  train loss {metrics['train/loss']:.4f} accuracy {metrics['train/accuracy']:.4f}"
+            f"  val loss {metrics['val/loss']:.4f} accuracy {metrics['val/accuracy']:.4f}"
+            f"  {metrics['time/epoch_s']:.1f} s"
+            + (f", {duration(left)} left" if epoch < self.epochs else ""),
+            err=True,
+        )
+
+
+def _model_summary(model: keras.Model) -> str:
+    text = io.StringIO()
+    model.summary(print_fn=lambda line: text.write(f"{line}\n"), line_length=80)
+    return text.getvalue()
+
+
+def _example(data: Dataset) -> np.ndarray:
+    """One input of the deployed model: a second of silence, or the first test matrix."""
+    if data.from_audio:
+        return np.zeros((1, features.SAMPLES), np.float32)
+    return data.test.x[:1] * np.float32(data.std) + np.float32(data.mean)
+
+
+def _about_model(data: Dataset) -> dict:
+    """What a user of the deployed model must know; stands in its MLmodel file."""
+    about = {"classes": list(data.classes), "data": data.name}
+    if data.from_audio:
+        return about | {"sample_rate": features.SAMPLE_RATE, "input": "waveform in [-1, 1]"}
+    return about | {"input": f"matrices {data.input_shape}"}
+
+
+def _description(
+    architecture: str,
+    data: Dataset,
+    trained: training.Trained,
+    test: evaluation.Evaluation,
+    table: Derivation,
+    model_uri: str,
+    run: tracking.Run,
+) -> str:
+    sizes = ", ".join(f"{len(split):,} {name}" for name, split in data.splits.items())
+    last = trained.history[-1]
+    serve = f"mlflow models serve -m runs:/{run.id}/model --env-manager local -p 5001"
+    lines = [
+        f"**{architecture}** on *{data.name}* ({', '.join(data.classes)}): test accuracy "
+        f"**{test.metrics['accuracy']:.4f}** after {len(trained.history)} epochs, "
+        f"{duration(trained.seconds)} of training, {table.total:,} parameters.",
+        f"Data: {sizes} samples, split {data.split_kind}.",
+        f"Gap between training and validation accuracy in the last epoch: "
+        f"{last['train/accuracy'] - last['val/accuracy']:+.4f}.",
+        table.markdown(),
+        f"The deployed model (`{model_uri}`) takes "
+        + ("waveforms of 16 kHz" if data.from_audio else "feature matrices")
+        + " and answers with a probability for each class:",
+        f"```\n{serve}\n```",
+    ]
+    return "\n\n".join(lines)
+
+
+def _summary(
+    data: Dataset, trained: training.Trained, test: evaluation.Evaluation, run: tracking.Run
+) -> str:
+    command, address = tracking.ui_lines(run)
+    rows = [
+        (
+            "Test accuracy",
+            f"{test.metrics['accuracy']:.4f}  ({len(data.test):,} samples of {data.name})",
+        ),
+        ("Parameters", f"{trained.model.count_params():,}"),
+        ("Training time", f"{duration(trained.seconds)} for {len(trained.history)} epochs"),
+        ("Run", f"{run.name}  {run.id}"),
+        ("Open the UI", f"{command}  then  {address}" if command else address),
+    ]
+    width = max(len(name) for name, _ in rows)
+    return "\n" + "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def classify(path: str, model: str, run: tracking.Run) -> str:
+    """Classifies one clip and logs the probabilities.
+
+    Args:
+        path: A WAV file, 16 kHz mono 16-bit PCM.
+        model: As for :func:`mlproject.tracking.load_model`.
+        run: Where to log.
+
+    Returns:
+        The word and the probabilities, for the user.
+
+    Raises:
+        InputError: For a clip that cannot be read or a model that does not take waveforms.
+    """
+    samples = wav.read(path).astype(np.float32) / 32768
+    network, uri = tracking.load_model(model, "speech")
+    if not isinstance(network.output, dict) or len(network.inputs[0].shape) != 2:
+        raise InputError(
+            f"model {uri} takes inputs of shape {network.inputs[0].shape}, not waveforms; a "
+            "model of a run on audio is needed."
+        )
+    outputs = network.predict(samples[np.newaxis], verbose=0)
+    probabilities = {name: float(values[0]) for name, values in outputs.items()}
+    ranked = sorted(probabilities, key=probabilities.get, reverse=True)
+    run.log_metrics({f"probability/{name}": value for name, value in probabilities.items()})
+    run.log_tags({"word": ranked[0], "model.uri": uri})
+    width = max(map(len, ranked))
+    bars = [
+        f"  {name:<{width}}  {probabilities[name]:.4f}  {'#' * round(40 * probabilities[name])}"
+        for name in ranked
+    ]
+    return "\n".join([f"{Path(path).name}: {ranked[0]}", *bars, f"Model: {uri}"])

@@ -1,0 +1,329 @@
+"""The only place that talks to MLflow tracking: starts runs, logs to them, ends them."""
+
+import contextlib
+import functools
+import os
+import platform
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+
+import mlflow
+import numpy as np
+from mlflow.entities import RunStatus
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import Schema, TensorSpec
+from mlflow.utils import name_utils
+
+import tfnets
+from mlproject.interrupt import Interrupted
+from tfnets.dataset import Dataset
+from tfnets.errors import InputError
+
+_MODEL = "model"
+_CONTEXTS = {"train": "training", "val": "validation", "test": "test"}
+
+
+def _timed(method: Callable) -> Callable:
+    """Adds the time that a method takes to its run's ``seconds``."""
+
+    @functools.wraps(method)
+    def timed(self, *args, **kwargs):
+        started = time.perf_counter()
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            self.seconds += time.perf_counter() - started
+
+    return timed
+
+
+class Run:
+    """An active MLflow run.
+
+    Attributes:
+        id: The run's id.
+        experiment_id: Its experiment's.
+        name: Its name.
+        seconds: Time spent in talking to MLflow so far.
+    """
+
+    def __init__(self, active: mlflow.ActiveRun):
+        self.id = active.info.run_id
+        self.experiment_id = active.info.experiment_id
+        self.name = active.info.run_name
+        self.seconds = 0.0
+        self._known_parameters = set(active.data.params)
+
+    @_timed
+    def log_parameters(self, parameters: dict) -> None:
+        """Logs parameters; what ``mlflow run`` has logged already stays as the user wrote it."""
+        new = {key: v for key, v in parameters.items() if key not in self._known_parameters}
+        mlflow.log_params(new)
+
+    @_timed
+    def log_tags(self, tags: dict) -> None:
+        """Logs tags."""
+        mlflow.set_tags(tags)
+
+    @_timed
+    def log_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
+        """Logs the metrics of one epoch at once, with the epoch, from 1, as the step."""
+        mlflow.log_metrics(metrics, step=epoch, synchronous=True)
+
+    @_timed
+    def log_metrics(self, metrics: dict[str, float]) -> None:
+        """Logs single values."""
+        mlflow.log_metrics(metrics, synchronous=True)
+
+    @_timed
+    def log_dataset(self, data: Dataset) -> None:
+        """Logs each split as an input of the run."""
+        for name, split in data.splits.items():
+            mlflow.log_input(
+                mlflow.data.from_numpy(
+                    split.x,
+                    targets=split.y,
+                    source=data.source,
+                    name=data.name,
+                    digest=f"{data.digest[:12]}-{name}",
+                ),
+                context=_CONTEXTS[name],
+                tags={"split": data.split_kind, "classes": ", ".join(data.classes)},
+            )
+        mlflow.set_tags({"data": data.name, "data.digest": data.digest})
+
+    @_timed
+    def log_text(self, text: str, path: str) -> None:
+        """Logs a text file."""
+        mlflow.log_text(text, path)
+
+    @_timed
+    def log_table(self, columns: dict[str, Sequence], path: str) -> None:
+        """Logs a table, given by columns, that the UI shows as one."""
+        mlflow.log_table(columns, path)
+
+    @_timed
+    def log_figure(self, figure, path: str) -> None:
+        """Logs a matplotlib figure."""
+        mlflow.log_figure(figure, path)
+
+    @_timed
+    def log_model(self, model, example: np.ndarray, description: dict) -> str:
+        """Logs a deployable Keras model with all that it needs elsewhere.
+
+        Args:
+            model: From one float32 input to a dictionary of outputs ``(batch,)``.
+            example: An input, ``(batch, ...)``.
+            description: What stands beside the model: class names, sample rate.
+
+        Returns:
+            The model's URI.
+        """
+        free = [-1 if size is None else size for size in model.inputs[0].shape]
+        outputs = [TensorSpec(np.dtype("float32"), (-1,), name) for name in model.output]
+        signature = ModelSignature(
+            Schema([TensorSpec(np.dtype("float32"), free)]), Schema(outputs)
+        )
+        return mlflow.tensorflow.log_model(
+            model,
+            name=_MODEL,
+            signature=signature,
+            input_example=example,
+            # The layers' code travels with the model: it loads where tfnets is not installed.
+            code_paths=[str(Path(tfnets.__file__).parent)],
+            pip_requirements=[
+                f"{name}=={metadata.version(name)}" for name in ("tensorflow", "keras", "numpy")
+            ],
+            metadata=description,
+        ).model_uri
+
+    @_timed
+    def describe(self, text: str) -> None:
+        """Sets the run's description, in Markdown."""
+        mlflow.set_tag("mlflow.note.content", text)
+
+
+@contextlib.contextmanager
+def run(name: str, *, task: str, stage: str, parameters: dict) -> Iterator[Run]:
+    """The run that everything inside is logged to.
+
+    Under ``mlflow run`` it is the run that this made, else a new one in the experiment
+    that MLFLOW_EXPERIMENT_NAME names. It ends as FINISHED, after an exception as
+    FAILED, after an interruption as KILLED, the latter two with a tag ``error``.
+
+    Args:
+        name: The run's name, unless the user has given one.
+        task: ``"speech"``, ``"har"`` or ``"addition"``; becomes a tag.
+        stage: What the run does in the task: ``"train"``, ``"classify"``; a tag.
+        parameters: The command's parameters, which are logged.
+    """
+    started = time.perf_counter()
+    try:
+        current = Run(_start())
+        _end_abandoned(current.experiment_id)
+        if _is_generated(current.name):
+            current.name = name
+            current.log_tags({"mlflow.runName": name})
+        current.log_tags({"task": task, "stage": stage, **_circumstances()})
+        current.log_parameters(parameters)
+        current.seconds = time.perf_counter() - started
+        yield current
+        mlflow.end_run("FINISHED")
+    except BaseException as error:
+        status = "KILLED" if isinstance(error, Interrupted | KeyboardInterrupt) else "FAILED"
+        _end(status, " ".join(f"{error or type(error).__name__}".split()))
+        raise
+
+
+def _start() -> mlflow.ActiveRun:
+    try:
+        return mlflow.start_run(log_system_metrics=False)
+    except MlflowException as error:
+        raise InputError(f"cannot start a run at {mlflow.get_tracking_uri()}: {error}") from None
+
+
+def _end(status: str, error: str) -> None:
+    """Ends the active run, if there is one; why it ended comes second to that it ends."""
+    if mlflow.active_run() is None:
+        return
+    with contextlib.suppress(MlflowException):
+        mlflow.set_tag("error", error[:500])
+    mlflow.end_run(status)
+
+
+def end_waiting(status: str, error: str) -> None:
+    """Ends the run that ``mlflow run`` made for this process and that nothing took over."""
+    _start()
+    _end(status, error)
+
+
+def latest_model(task: str) -> str:
+    """URI of the model of the newest finished training run of a task.
+
+    Raises:
+        InputError: If there is none.
+    """
+    found = mlflow.search_runs(
+        search_all_experiments=True,
+        filter_string=(
+            f"tags.task = '{task}' and tags.stage = 'train' and attributes.status = 'FINISHED'"
+        ),
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+        output_format="list",
+    )
+    if not found:
+        raise InputError(
+            f"there is no finished {task} run at {mlflow.get_tracking_uri()}; train one first "
+            "or name a model."
+        )
+    return f"runs:/{found[0].info.run_id}/{_MODEL}"
+
+
+def load_model(model: str, task: str):
+    """Loads a deployable model.
+
+    Args:
+        model: ``"latest"``, a run's id, or any model URI
+            (``models:/name@alias``, ``runs:/id/model``).
+        task: The task in which ``"latest"`` is looked for.
+
+    Returns:
+        The Keras model and the URI that it was loaded from.
+
+    Raises:
+        InputError: If there is no such model or it cannot be loaded.
+    """
+    if model == "latest":
+        uri = latest_model(task)
+    else:
+        uri = model if ":" in model or os.path.exists(model) else f"runs:/{model}/{_MODEL}"
+    try:
+        return mlflow.tensorflow.load_model(uri), uri
+    except (MlflowException, OSError) as error:
+        why = str(error).splitlines()[0]
+        raise InputError(
+            f"no model can be loaded from {model!r}: {why} Give 'latest', the id of a "
+            "finished training run or a model URI."
+        ) from None
+
+
+def ui_lines(current: Run) -> tuple[str, str]:
+    """The command that opens the UI, or none, and the address of a run in it."""
+    uri = mlflow.get_tracking_uri()
+    place = f"/#/experiments/{current.experiment_id}"
+    if uri.startswith("http"):
+        return "", f"{uri.rstrip('/')}{place}/runs/{current.id}"
+    default = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+    command = "mlflow ui" if uri in (default, "sqlite:///mlflow.db") else ""
+    command = command or f"mlflow ui --backend-store-uri {uri}"
+    return command, f"http://127.0.0.1:5000{place}?workflowType=machine_learning"
+
+
+def _is_generated(name: str) -> bool:
+    """Whether a run's name is one of MLflow's own, ``"bold-fish-123"``."""
+    parts = name.split("-")
+    return (
+        len(parts) == 3
+        and parts[0] in name_utils._GENERATOR_PREDICATES
+        and parts[1] in name_utils._GENERATOR_NOUNS
+    )
+
+
+def _circumstances() -> dict[str, str]:
+    """Tags: what ran where, so that a run can be repeated and an abandoned one be found."""
+    packages = ("tfnets", "tensorflow", "keras", "numpy", "mlflow")
+    versions = {f"version.{name}": metadata.version(name) for name in packages}
+    return {
+        **versions,
+        "version.python": platform.python_version(),
+        "threads": str(_cpus()),
+        "host": socket.gethostname(),
+        "pid": _process(os.getpid()),
+    }
+
+
+def _cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _process(pid: int) -> str:
+    """A process's id and, where Linux tells, when it started: ids are used again."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return str(pid)
+    return f"{pid} {stat.rpartition(')')[2].split()[19]}"
+
+
+def _is_alive(process: str) -> bool:
+    pid = int(process.split()[0])
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is there, and not ours
+        pass
+    return _process(pid) == process
+
+
+def _end_abandoned(experiment_id: str) -> None:
+    """Ends, as KILLED, the runs of this machine whose process is gone (kill -9, power cut)."""
+    if os.name != "posix":
+        return
+    client = mlflow.MlflowClient()
+    running = client.search_runs(
+        [experiment_id],
+        filter_string=(f"attributes.status = 'RUNNING' and tags.host = '{socket.gethostname()}'"),
+    )
+    for each in running:
+        process = each.data.tags.get("pid", "")
+        if process and not _is_alive(process):
+            client.set_tag(each.info.run_id, "error", "its process is gone")
+            client.set_terminated(each.info.run_id, RunStatus.to_string(RunStatus.KILLED))
