@@ -47,7 +47,15 @@ def start_tensorflow() -> None:
     """Imports TensorFlow without the dozen lines on CPU features and absent GPUs.
 
     Set TF_CPP_MIN_LOG_LEVEL to see them. Should the import fail, they are shown.
+    Keras' own progress bars are off: each command says itself how far it is.
     """
+    _import_tensorflow()
+    import keras
+
+    keras.config.disable_interactive_logging()
+
+
+def _import_tensorflow() -> None:
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
@@ -57,7 +65,7 @@ def start_tensorflow() -> None:
             import tensorflow as tf
 
             tf.zeros(1) + 1  # looks for a GPU, and says so
-        except BaseException:
+        except Exception:
             said.seek(0)
             os.write(stderr, said.read())
             raise

@@ -82,7 +82,11 @@ class _Narrator:
 
     def __call__(self, epoch: int, metrics: training.Metrics) -> None:
         self.run.log_epoch(epoch, metrics)
-        left = (time.perf_counter() - self.started) / epoch * (self.epochs - epoch)
+        if epoch == 1:  # it holds the compilation, too: the next ones say more
+            self.started = time.perf_counter()
+            left = metrics["time/epoch_s"] * (self.epochs - 1)
+        else:
+            left = (time.perf_counter() - self.started) / (epoch - 1) * (self.epochs - epoch)
         click.echo(
             f"epoch {epoch:>{len(str(self.epochs))}}/{self.epochs}"
             f"  train loss {metrics['train/loss']:.4f} accuracy {metrics['train/accuracy']:.4f}"

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import json
 import os
 import platform
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+from mlflow.data.dataset_source_registry import get_dataset_source_from_json
 from mlflow.entities import RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
@@ -82,12 +84,14 @@ class Run:
     @_timed
     def log_dataset(self, data: Dataset) -> None:
         """Logs each split as an input of the run."""
+        # Named in full: MLflow knows its local source by two names and warns that it must choose.
+        source = get_dataset_source_from_json(json.dumps({"uri": data.source}), "local")
         for name, split in data.splits.items():
             mlflow.log_input(
                 mlflow.data.from_numpy(
                     split.x,
                     targets=split.y,
-                    source=data.source,
+                    source=source,
                     name=data.name,
                     digest=f"{data.digest[:12]}-{name}",
                 ),
@@ -182,7 +186,7 @@ def run(name: str, *, task: str, stage: str, parameters: dict) -> Iterator[Run]:
 def _start() -> mlflow.ActiveRun:
     try:
         return mlflow.start_run(log_system_metrics=False)
-    except MlflowException as error:
+    except (MlflowException, OSError) as error:
         raise InputError(f"cannot start a run at {mlflow.get_tracking_uri()}: {error}") from None
 
 

@@ -144,7 +144,7 @@ class Dataset:
     def _check_groups(self) -> None:
         seen: dict[str, str] = {}
         for name, split in self.splits.items():
-            for group in np.unique(split.groups) if split.groups is not None else ():
+            for group in np.unique(split.groups).tolist() if split.groups is not None else ():
                 if group in seen:
                     raise InputError(
                         f"{self.source}: {group!r} is in both the {seen[group]} and the {name} "

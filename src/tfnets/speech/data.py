@@ -114,7 +114,7 @@ def _from_folder(folder: Path, words: Sequence[str], progress: bool, *, name: st
     digest = json.loads((cached / "digest.json").read_text())
     return Dataset(
         name=name,
-        source=str(folder),
+        source=str(folder.resolve()),
         classes=tuple(words),
         **splits,
         split_kind=split_kind,
@@ -261,7 +261,7 @@ def _from_npz(path: Path) -> Dataset:
         digest.update(y[split])
     return Dataset(
         name=path.stem,
-        source=str(path),
+        source=str(path.resolve()),
         classes=classes,
         **{split: Split(np.ascontiguousarray(x[split]), y[split]) for split in SPLITS},
         split_kind=kind,
@@ -273,8 +273,12 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise InputError(f"data file {str(path)!r} does not exist.")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
+        # Opened by us: NumPy leaves the file open when it turns out not to be an archive.
+        with path.open("rb") as file:
+            arrays = np.load(file, allow_pickle=False)
+            if isinstance(arrays, np.ndarray):
+                raise ValueError("it holds a single array")
+            return {key: arrays[key] for key in arrays.files}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         why = str(error).splitlines()[0]
         raise InputError(f"{path} is not a readable .npz file of plain arrays: {why}") from None

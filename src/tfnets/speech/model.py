@@ -111,6 +111,8 @@ def deployable(
     else:
         inputs = x = keras.Input(network.input_shape[1:], name="features")
     x = layers.Rescaling(1.0 / std, -mean / std, name="standardise")(x)
-    probabilities = ops.unstack(network(x), num=len(classes), axis=-1)
+    # A model of the same layers, without the optimizer's state of the compiled one.
+    body = keras.Model(network.input, network.output, name=network.name)
+    probabilities = ops.unstack(body(x), num=len(classes), axis=-1)
     outputs = dict(zip(classes, probabilities, strict=True))
     return keras.Model(inputs, outputs, name=f"{network.name}_deployed")

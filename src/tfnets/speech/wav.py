@@ -17,6 +17,7 @@ def read(path: str | Path) -> np.ndarray:
             16 kHz mono 16-bit PCM.
     """
     wanted = "16 kHz mono 16-bit PCM is needed"
+    path = Path(path).expanduser().absolute()
     try:
         with wave.open(str(path), "rb") as file:
             rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()

@@ -1,0 +1,266 @@
+"""What only shows in processes of their own: ``mlflow run``, signals, seeds, serving."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+import urllib.request
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+
+from tfnets.speech import wav
+
+ROOT = Path(__file__).parents[2]
+TINY = ("--clips", "15", "--epochs", "2", "--batch-size", "16")
+LONG = ("--clips", "15", "--epochs", "100000", "--batch-size", "45")
+PATIENCE = 120
+
+
+@pytest.fixture
+def start(store, tmp_path):
+    """Starts a process whose output goes to a file; it is killed after the test."""
+    started = []
+
+    def start(*words):
+        log = tmp_path / f"log{len(started)}"
+        path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
+        environment = os.environ | {"PATH": path}
+        environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # as a user has it: quiet all the same
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                words,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+            )
+        process.log = log
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def wait_for(condition, what, process):
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        result = condition()
+        if result:
+            return result
+        time.sleep(0.2)
+    pytest.fail(f"{what} did not happen; the process said:\n{process.log.read_text()}")
+
+
+def direct(*words):
+    return (sys.executable, "-m", "mlproject.speech", "gru", *words)
+
+
+def project(*words):
+    """``mlflow run`` of the checkout with ``--name value`` as ``-P name=value``."""
+    pairs = zip(words[::2], words[1::2], strict=True)
+    parameters = [f"-P{name[2:].replace('-', '_')}={value}" for name, value in pairs]
+    return ("mlflow", "run", str(ROOT), "-e", "speech_gru", "--env-manager=local", *parameters)
+
+
+def the_run(store):
+    (run,) = store.search_runs(["0"])
+    return run
+
+
+def test_mlflow_run_trains_with_every_parameter(store, start):
+    words = (*TINY, "--words", "yes,left", "--seed", "3", "--pooling", "flatten")
+    words += ("--learning-rate", "1e-2", "--reset-after", "true", "--recurrent-bias", "True")
+    process = start(*project(*words))
+    assert process.wait(PATIENCE) == 0, process.log.read_text()
+    run = the_run(store)
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "gru adam seed3"
+    given = {w[2:].replace("-", "_"): v for w, v in zip(words[::2], words[1::2], strict=True)}
+    assert run.data.params == {"data": "builtin"} | given
+    assert run.data.tags["mlflow.project.entryPoint"] == "speech_gru"
+    assert len(run.data.tags["mlflow.source.git.commit"]) == 40
+    assert len(store.get_metric_history(run.info.run_id, "val/accuracy")) == 2
+    # Two classes, all 101 frames side by side, the form with the reset gate after.
+    assert run.data.metrics["params/total"] == 45312 + 6465 * 128 + 16512 + 258
+    text = process.log.read_text()
+    assert "Test accuracy" in text
+    assert "Traceback" not in text
+    assert "cudart" not in text
+
+
+def test_same_seed_same_bits_other_seed_others(store, start):
+    processes = [start(*direct(*TINY, "--seed", seed)) for seed in ("1", "1", "2")]
+    for process in processes:
+        assert process.wait(PATIENCE) == 0, process.log.read_text()
+    runs = store.search_runs(["0"])
+
+    def measured(run):
+        names = [name for name in run.data.metrics if not name.startswith("time/")]
+        assert {"train/loss", "val/loss", "val/accuracy", "test/loss"} <= set(names)
+        return {
+            name: [(m.step, m.value) for m in store.get_metric_history(run.info.run_id, name)]
+            for name in names
+        }
+
+    first, again = (measured(run) for run in runs if run.data.params["seed"] == "1")
+    (other,) = (measured(run) for run in runs if run.data.params["seed"] == "2")
+    assert first == again
+    assert first["train/loss"] != other["train/loss"]
+    assert first["test/loss"] != other["test/loss"]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_run_as_killed(store, start, sent):
+    process = start(*direct(*LONG))
+    wait_for(lambda: "epoch      2/" in process.log.read_text(), "training", process)
+    process.send_signal(sent)
+    assert process.wait(PATIENCE) == 128 + sent
+    run = the_run(store)
+    assert run.info.status == "KILLED"
+    assert run.data.tags["error"] == f"interrupted by {sent.name}"
+    text = process.log.read_text()
+    assert f"Error: interrupted by {sent.name}." in text
+    assert "Traceback" not in text
+
+
+def test_ctrl_c_on_mlflow_run_leaves_nothing_running(store, start):
+    process = start(*project(*LONG))
+    wait_for(lambda: "epoch      2/" in process.log.read_text(), "training", process)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(PATIENCE) != 0
+    run = the_run(store)
+    assert run.info.status in ("KILLED", "FAILED")
+    assert run.data.tags["error"] == "interrupted by SIGINT"
+
+
+def test_killing_mlflow_run_ends_its_training_too(store, start):
+    process = start(*project(*LONG))
+    wait_for(lambda: "epoch      2/" in process.log.read_text(), "training", process)
+    process.kill()
+    process.wait()
+    wait_for(lambda: the_run(store).info.status == "KILLED", "the run's end", process)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("--data", "/nowhere"), 1, "Error: data folder '/nowhere' does not exist; give 'buil"),
+        (("--epochs", "0"), 2, "Error: Invalid value for '--epochs': 0 is not in the range x>=1."),
+        (("--seed", "x"), 2, "Error: Invalid value for '--seed': 'x' is not a valid integer"),
+        (("--pooling", "max"), 2, "Error: Invalid value for '--pooling': 'max' is not one of"),
+        (("--reset-after", "1", "--recurrent-bias", "0"), 1, "Error: recurrent_bias=False goes"),
+        (("--words", "no"), 1, "Error: words is 'no': only one class; a classifier needs two"),
+        (("--speed", "9"), 2, "Error: No such option"),
+    ],
+)
+def test_bad_input_is_one_line(store, start, words, code, message):
+    process = start(*direct("--clips", "15", *words))
+    assert process.wait(PATIENCE) == code
+    (line,) = process.log.read_text().strip().splitlines()
+    assert line.startswith(message)
+    assert all(run.info.status == "FAILED" for run in store.search_runs(["0"]))
+
+
+def test_bad_parameters_under_mlflow_run_end_its_run_as_failed(store, start):
+    process = start(*project("--epochs", "0"))
+    assert process.wait(PATIENCE) == 1
+    run = the_run(store)
+    assert run.info.status == "FAILED"
+    assert "0 is not in the range x>=1" in run.data.tags["error"]
+    assert "Traceback" not in process.log.read_text()
+
+
+def test_a_store_that_cannot_be_reached(store, start, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////dev/null/all.db")
+    process = start(*direct(*TINY))
+    assert process.wait(PATIENCE) == 1
+    last = process.log.read_text().strip().splitlines()[-1]
+    assert last.startswith("Error: cannot start a run at sqlite:////dev/null/all.db")
+
+
+# The deployed model, away from home
+
+
+@pytest.fixture
+def trained(store, start):
+    process = start(*direct(*TINY))
+    assert process.wait(PATIENCE) == 0, process.log.read_text()
+    return the_run(store).info.run_id
+
+
+@pytest.fixture
+def sound(trained):
+    clip = next(Path(os.environ["TFNETS_CACHE"]).glob("speech/corpus*/go/*.wav"))
+    return wav.read(clip).astype(np.float32)[None] / 32768
+
+
+def test_the_model_loads_where_tfnets_is_not_installed(trained, sound, tmp_path):
+    np.save(tmp_path / "sound.npy", sound)
+    # -S leaves out what the editable installation put on the path; -I the current folder.
+    code = f"""
+import sys
+sys.path += {[sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]!r}
+import importlib.util, json
+assert importlib.util.find_spec("tfnets") is None
+assert importlib.util.find_spec("mlproject") is None
+import mlflow, numpy
+mlflow.set_tracking_uri({mlflow.get_tracking_uri()!r})
+model = mlflow.pyfunc.load_model("runs:/{trained}/model")
+answer = model.predict(numpy.load({str(tmp_path / "sound.npy")!r}))
+import tfnets
+assert "/code/tfnets/" in tfnets.__file__, tfnets.__file__
+print(json.dumps({{name: float(value[0]) for name, value in answer.items()}}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout.strip().splitlines()[-1])
+    here = mlflow.pyfunc.load_model(f"runs:/{trained}/model").predict(sound)
+    assert answer == {name: pytest.approx(float(here[name][0]), abs=1e-6) for name in here}
+
+
+def test_the_model_answers_over_http(trained, sound, start):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    uri = f"runs:/{trained}/model"
+    server = start(
+        "mlflow", "models", "serve", "-m", uri, "--env-manager", "local", "-p", str(port)
+    )
+
+    def is_up():
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    wait_for(is_up, "the server's start", server)
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/invocations",
+        data=json.dumps({"inputs": sound.tolist()}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        predictions = json.load(answer)["predictions"]
+    here = mlflow.pyfunc.load_model(uri).predict(sound)
+    assert list(predictions) == ["no", "go", "down"]
+    for name, (value,) in predictions.items():
+        assert value == pytest.approx(float(here[name][0]), abs=1e-6)

@@ -1,0 +1,329 @@
+"""One small real run through the real command, and everything that it has logged."""
+
+import json
+import math
+
+import mlflow
+import numpy as np
+import pytest
+
+from mlproject import speech, tracking
+from tfnets.errors import InputError
+from tfnets.speech import wav
+
+PARAMETERS = {
+    "epochs": 3,
+    "batch_size": 8,
+    "learning_rate": 0.01,
+    "seed": 5,
+    "pooling": "mean",
+}
+
+
+@pytest.fixture(scope="module")
+def result(shared_store, shared_speech_folder, command):
+    return command(speech.cli, "gru", data=shared_speech_folder, **PARAMETERS)
+
+
+@pytest.fixture(scope="module")
+def run(result, shared_store):
+    assert result.exception is None, result.output
+    (run,) = shared_store.search_runs(["0"], "tags.stage = 'train'")
+    return run
+
+
+@pytest.fixture
+def artifact(run, shared_store):
+    def text(path):
+        return mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{path}")
+
+    return text
+
+
+def test_it_finished_with_a_name_one_can_read(run):
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "gru adam seed5"
+
+
+def test_the_summary_says_what_one_wants_to_know(result, run):
+    lines = dict(line.split("  ", 1) for line in result.stdout.strip().splitlines())
+    accuracy = run.data.metrics["test/accuracy"]
+    assert lines["Test accuracy"].strip().startswith(f"{accuracy:.4f}")
+    assert lines["Parameters"].strip() == "70,531"
+    assert "for 3 epochs" in lines["Training time"]
+    assert lines["Run"].strip() == f"gru adam seed5  {run.info.run_id}"
+    assert "mlflow ui" in lines["Open the UI"]
+    assert "/#/experiments/0?workflowType=machine_learning" in lines["Open the UI"]
+
+
+def test_every_epoch_is_shown_with_the_time_left(result):
+    lines = [line for line in result.stderr.splitlines() if line.startswith("epoch ")]
+    assert [line.split()[1] for line in lines] == ["1/3", "2/3", "3/3"]
+    assert all(line.endswith(" left") for line in lines[:2])
+
+
+def test_all_parameters_are_logged(run):
+    expected = {option.name for option in speech.cli.commands["gru"].params}
+    assert set(run.data.params) == expected
+    for key, value in PARAMETERS.items():
+        assert run.data.params[key] == str(value)
+
+
+def test_metrics_by_epoch(run, shared_store):
+    for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "time/epoch_s"):
+        history = shared_store.get_metric_history(run.info.run_id, name)
+        assert [metric.step for metric in history] == [1, 2, 3]
+        assert all(math.isfinite(metric.value) for metric in history)
+
+
+def test_single_metrics(run):
+    metrics = run.data.metrics
+    assert metrics["params/total"] == 70_531
+    assert 0 <= metrics["test/accuracy"] <= metrics["test/top2"] <= 1
+    for name in ("features", "train", "log", "total"):
+        assert metrics[f"time/{name}_s"] > 0
+    assert metrics["time/train_s"] < metrics["time/total_s"]
+
+
+def test_tags_say_what_ran_where(run):
+    tags = run.data.tags
+    assert tags["task"] == "speech"
+    assert tags["stage"] == "train"
+    assert tags["model"] == "gru"
+    assert tags["data"] == "commands"
+    assert int(tags["threads"]) >= 1
+    for package in ("tensorflow", "keras", "numpy", "mlflow", "python", "tfnets"):
+        assert tags[f"version.{package}"]
+
+
+def test_the_data_set_is_an_input(run, shared_speech_folder):
+    inputs = run.inputs.dataset_inputs
+    by_context = {
+        tag.value: entry.dataset
+        for entry in inputs
+        for tag in entry.tags
+        if tag.key == "mlflow.data.context"
+    }
+    assert set(by_context) == {"training", "validation", "test"}
+    assert {dataset.name for dataset in by_context.values()} == {"commands"}
+    assert json.loads(by_context["training"].source)["uri"] == str(shared_speech_folder)
+    assert json.loads(by_context["training"].profile)["features_shape"] == [24, 101, 40]
+    tags = {tag.key: tag.value for tag in inputs[0].tags}
+    assert tags["split"] == "by speaker, from lists"
+    assert tags["classes"] == "no, go, down"
+
+
+def test_figures_and_tables(run, shared_store, artifact):
+    names = {entry.path for entry in shared_store.list_artifacts(run.info.run_id)}
+    assert names == {
+        "confusion_matrix.png",
+        "curves.png",
+        "model_summary.txt",
+        "parameters.json",
+        "parameters.txt",
+        "test_by_class.json",
+    }
+    assert "(40+64+2)*3*64 = 20352" in artifact("parameters.txt")
+    assert "gru_2" in artifact("model_summary.txt")
+    table = json.loads(artifact("parameters.json"))
+    assert table["data"][-1][-1] == 70_531
+    by_class = json.loads(artifact("test_by_class.json"))
+    assert [row[0] for row in by_class["data"]] == ["no", "go", "down"]
+
+
+def test_the_description(run):
+    note = run.data.tags["mlflow.note.content"]
+    assert f"**{run.data.metrics['test/accuracy']:.4f}**" in note
+    assert r"(64+64+2)\*3\*64 = 24960" in note
+    assert f"mlflow models serve -m runs:/{run.info.run_id}/model" in note
+
+
+def test_the_deployed_model_has_signature_example_and_description(run):
+    info = mlflow.models.get_model_info(f"runs:/{run.info.run_id}/model")
+    (inputs,) = info.signature.inputs.to_dict()
+    assert inputs["tensor-spec"]["shape"] == (-1, -1)
+    assert info.signature.outputs.input_names() == ["no", "go", "down"]
+    assert info.metadata["classes"] == ["no", "go", "down"]
+    assert info.metadata["sample_rate"] == 16_000
+    example = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model").input_example
+    assert example.shape == (1, 16_000)
+
+
+def test_the_deployed_model_is_as_good_as_the_run_says(run, shared_speech_folder):
+    model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
+    names = ("no", "go", "down")
+    listed = (shared_speech_folder / "testing_list.txt").read_text().split()
+    sound = np.stack([wav.read(shared_speech_folder / path) for path in listed])
+    answers = model.predict(sound.astype(np.float32) / 32768)
+    probabilities = np.stack([answers[name] for name in names], axis=1)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    words = [path.split("/")[0] for path in listed]
+    right = np.array(names)[probabilities.argmax(axis=1)] == words
+    assert np.mean(right) == pytest.approx(run.data.metrics["test/accuracy"])
+
+
+# classify
+
+
+@pytest.fixture
+def clip(shared_speech_folder):
+    return shared_speech_folder / "go/speaker5_nohash_0.wav"
+
+
+def test_classify_with_the_latest_run(run, shared_store, command, clip):
+    result = command(speech.cli, "classify", wav=clip)
+    assert result.exception is None, result.output
+    first, *rows = result.stdout.splitlines()
+    assert first.startswith("speaker5_nohash_0.wav: ")
+    ranked = [(row.split()[0], float(row.split()[1])) for row in rows[:3]]
+    assert {name for name, _ in ranked} == {"no", "go", "down"}
+    assert sum(value for _, value in ranked) == pytest.approx(1, abs=2e-4)
+    assert first == f"speaker5_nohash_0.wav: {ranked[0][0]}"
+    assert rows[-1] == f"Model: runs:/{run.info.run_id}/model"
+    newest = shared_store.search_runs(["0"], "tags.stage = 'classify'")[0]
+    assert newest.info.status == "FINISHED"
+    assert newest.data.tags["word"] == ranked[0][0]
+    assert newest.data.metrics[f"probability/{ranked[0][0]}"] == pytest.approx(
+        ranked[0][1], abs=1e-4
+    )
+
+
+def test_classify_by_run_id_and_from_the_registry(run, shared_store, command, clip):
+    mlflow.register_model(f"runs:/{run.info.run_id}/model", "words")
+    shared_store.set_registered_model_alias("words", "best", 1)
+    answers = {
+        command(speech.cli, "classify", wav=clip, model=model).stdout.rpartition("Model:")[0]
+        for model in (run.info.run_id, "models:/words@best", "models:/words/1")
+    }
+    assert len(answers) == 1
+    assert "go" in answers.pop()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"wav": "nothing.wav"}, r"nothing\.wav: no such file; 16 kHz mono"),
+        ({"model": "0" * 32}, r"no model can be loaded from '0{32}'"),
+        ({"model": "models:/unheard@best"}, r"no model can be loaded from 'models:/unheard@best'"),
+        ({"model": "what://ever"}, r"no model can be loaded from 'what://ever'"),
+    ],
+)
+def test_classify_bad_input(run, shared_store, command, clip, change, message):
+    result = command(speech.cli, "classify", **({"wav": clip} | change))
+    assert isinstance(result.exception, InputError)
+    assert "\n" not in str(result.exception)
+    with pytest.raises(InputError, match=message):
+        raise result.exception
+    newest = shared_store.search_runs(["0"], "tags.stage = 'classify'", max_results=1)[0]
+    assert newest.info.status == "FAILED"
+
+
+def test_a_run_on_matrices_serves_matrices(store, command, tmp_path, clip):
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 2
+    x = rng.normal(5, 3, size=(60, 9, 4)) + 4 * y[:, None, None]
+    np.savez(
+        tmp_path / "course.npz",
+        x_train=x,
+        y_train=y,
+        x_test=x[:8],
+        y_test=y[:8],
+        classes=np.array(["low", "high"]),
+    )
+    result = command(speech.cli, "gru", data=tmp_path / "course.npz", epochs=1, batch_size=16)
+    assert result.exception is None, result.output
+    (run,) = store.search_runs(["0"])
+    assert "test/top2" not in run.data.metrics
+    model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
+    answers = model.predict(x[:8].astype(np.float32))
+    predicted = np.stack([answers["low"], answers["high"]]).argmax(axis=0)
+    assert np.mean(predicted == y[:8]) == pytest.approx(run.data.metrics["test/accuracy"])
+    refused = command(speech.cli, "classify", wav=clip)
+    assert "not waveforms; a model of a run on audio is needed" in str(refused.exception)
+
+
+def test_classify_before_any_training(store, command, clip):
+    result = command(speech.cli, "classify", wav=clip)
+    assert "there is no finished speech run" in str(result.exception)
+
+
+def test_bad_data_ends_the_run_as_failed_and_says_why(store, command, tmp_path):
+    result = command(speech.cli, "gru", data=tmp_path / "nowhere")
+    assert isinstance(result.exception, InputError)
+    (run,) = store.search_runs(["0"])
+    assert run.info.status == "FAILED"
+    assert run.data.tags["error"] == str(result.exception)
+    assert not store.list_artifacts(run.info.run_id)
+
+
+def test_an_unexpected_exception_ends_the_run_as_failed(store):
+    with (
+        pytest.raises(ZeroDivisionError),
+        tracking.run("x", task="speech", stage="train", parameters={}),
+    ):
+        raise ZeroDivisionError("oops")
+    (run,) = store.search_runs(["0"])
+    assert run.info.status == "FAILED"
+    assert run.data.tags["error"] == "oops"
+
+
+def test_ctrl_c_in_a_notebook_ends_the_run_as_killed(store):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        tracking.run("x", task="speech", stage="train", parameters={}),
+    ):
+        raise KeyboardInterrupt
+    (run,) = store.search_runs(["0"])
+    assert run.info.status == "KILLED"
+
+
+def test_a_name_that_the_user_gave_stays(store):
+    for given, expected in (("my own-run-3", "my own-run-3"), (None, "made here")):
+        waiting = store.create_run("0", run_name=given)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLFLOW_RUN_ID", waiting.info.run_id)
+            with tracking.run("made here", task="speech", stage="train", parameters={"a": 1}):
+                pass
+        run = store.get_run(waiting.info.run_id)
+        assert run.info.run_name == expected
+        assert run.info.status == "FINISHED"
+
+
+def test_parameters_stay_as_mlflow_run_wrote_them(store):
+    waiting = store.create_run("0")
+    store.log_param(waiting.info.run_id, "learning_rate", "1e-3")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_RUN_ID", waiting.info.run_id)
+        parameters = {"learning_rate": 0.001, "seed": 0}
+        with tracking.run("x", task="speech", stage="train", parameters=parameters):
+            pass
+    assert store.get_run(waiting.info.run_id).data.params == {"learning_rate": "1e-3", "seed": "0"}
+
+
+def test_runs_whose_process_is_gone_are_ended(store):
+    import os
+    import socket
+    import subprocess
+    import sys
+
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    here = socket.gethostname()
+    cases = {
+        "gone": {"host": here, "pid": f"{gone.pid} 1"},
+        "reused id": {"host": here, "pid": f"{os.getpid()} 1"},
+        "alive": {"host": here, "pid": tracking._process(os.getpid())},
+        "elsewhere": {"host": "another", "pid": f"{gone.pid} 1"},
+        "unknown": {},
+    }
+    runs = {name: store.create_run("0", tags=tags).info.run_id for name, tags in cases.items()}
+    with tracking.run("x", task="speech", stage="train", parameters={}):
+        pass
+    statuses = {name: store.get_run(run_id).info.status for name, run_id in runs.items()}
+    assert statuses == {
+        "gone": "KILLED",
+        "reused id": "KILLED",
+        "alive": "RUNNING",
+        "elsewhere": "RUNNING",
+        "unknown": "RUNNING",
+    }

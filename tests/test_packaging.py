@@ -1,0 +1,63 @@
+"""What holds of the checkout as a whole."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_tfnets_never_imports_mlflow():
+    code = """
+import importlib, pkgutil, sys, tfnets
+for module in pkgutil.walk_packages(tfnets.__path__, "tfnets."):
+    importlib.import_module(module.name)
+assert "tfnets.speech.model" in sys.modules
+print([name for name in sys.modules if name.split(".")[0] in ("mlflow", "mlproject")])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_first_steps_of_a_notebook_user_work():
+    code = "from tfnets import speech; print(speech.build().count_params())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == "70531"
+
+
+def test_help_answers_without_tensorflow_and_mlflow():
+    code = """
+import sys
+from click.testing import CliRunner
+from mlproject.speech import cli
+assert "--learning-rate" in CliRunner().invoke(cli, ["gru", "--help"]).output
+print([name for name in ("tensorflow", "keras", "mlflow") if name in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_only_the_project_file_is_called_mlproject():
+    """MLflow takes the first root entry of that name in any case, also a folder."""
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\n")
+    roots = {path.split("/")[0] for path in tracked if path}
+    assert {name for name in roots if name.lower() == "mlproject"} == {"MLproject"}
+
+
+def test_dependencies_stand_in_pyproject_only():
+    conda = yaml.safe_load((ROOT / "conda.yaml").read_text())
+    assert conda["dependencies"] == ["python=3.11", "pip", {"pip": ['-e ".[builtin]"']}]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == ">=3.11"
+    assert set(project["optional-dependencies"]) >= {"builtin", "test"}

@@ -1,0 +1,336 @@
+import io
+import pickle
+import wave
+
+import numpy as np
+import pytest
+
+from tfnets import speech
+from tfnets.errors import InputError
+from tfnets.speech import data as speech_data
+from tfnets.speech import features, wav
+
+
+def load(source, words=("no", "go", "down")):
+    return speech.load(source, words, progress=False)
+
+
+# A folder in the Speech Commands layout
+
+
+def test_folder_with_lists(speech_folder):
+    data = load(speech_folder)
+    assert data.classes == ("no", "go", "down")
+    assert {name: len(split) for name, split in data.splits.items()} == {
+        "train": 24,
+        "val": 6,
+        "test": 6,
+    }
+    assert set(data.val.groups) == {"speaker4"}
+    assert set(data.test.groups) == {"speaker5"}
+    assert data.split_kind == "by speaker, from lists"
+    for split in data.splits.values():
+        assert split.x.shape[1:] == (101, 40)
+        assert split.x.dtype == np.float32
+        assert split.y.dtype == np.int32
+
+
+def test_folder_is_standardised_with_the_training_splits_numbers(speech_folder):
+    data = load(speech_folder)
+    assert abs(data.train.x.mean(dtype=np.float64)) < 1e-5
+    assert abs(data.train.x.std(dtype=np.float64) - 1) < 1e-5
+    clip = wav.read(speech_folder / "no/speaker5_nohash_0.wav")
+    expected = (features.log_mel(clip[None])[0] - data.mean) / data.std
+    np.testing.assert_allclose(data.test.x[0], expected, atol=1e-4)
+
+
+def test_words_decide_the_classes_and_their_order(speech_folder):
+    data = load(speech_folder, ("down", "no"))
+    assert data.classes == ("down", "no")
+    assert len(data.train) == 16
+    assert data.train.y[:8].tolist() == [0] * 8
+
+
+def test_folder_without_lists_splits_by_the_published_hash(tmp_path, write_clip):
+    folder = tmp_path / "commands"
+    for number in range(40):
+        for word in ("no", "go"):
+            write_clip(folder / word / f"{number:08x}_nohash_0.wav", samples=100)
+    write_clip(folder / "_background_noise_" / "tap.wav")
+    data = load(folder, ("no", "go"))
+    assert data.split_kind == "by speaker, from the hash of the name"
+    for name, split in data.splits.items():
+        assert set(split.groups) == {
+            f"{number:08x}"
+            for number in range(40)
+            if speech_data.hash_split(f"{number:08x}_nohash_7.wav") == name
+        }
+
+
+# Speakers as they stand in the two lists of Speech Commands v0.02.
+LISTED = {
+    "test": "bb05582b 97f4c236 f2e59fea fdb5155e dc75148d 3f170018 18f8afd5 0c40e715 893705bb",
+    "val": "368bedd4 f34e6f44 1e02ffc5 e71a9381 525eaa62 3ca784ec 64e48f55 439c84f4 6a27a9bf",
+}
+
+
+def test_hash_rule_agrees_with_the_published_lists():
+    for split, speakers in LISTED.items():
+        for speaker in speakers.split():
+            assert speech_data.hash_split(f"down/{speaker}_nohash_0.wav") == split
+            assert speech_data.hash_split(f"six/{speaker}_nohash_3.wav") == split
+
+
+def test_hash_rule_gives_a_tenth_to_each_of_validation_and_test():
+    splits = [speech_data.hash_split(f"{number:08x}_nohash_0.wav") for number in range(20_000)]
+    assert splits.count("val") == pytest.approx(2_000, abs=150)
+    assert splits.count("test") == pytest.approx(2_000, abs=150)
+
+
+def test_short_clips_are_padded_and_long_ones_cut(speech_folder):
+    with wave.open(str(speech_folder / "no/speaker5_nohash_0.wav"), "rb") as file:
+        sound = np.frombuffer(file.readframes(16_000), np.int16)
+    wav.write(speech_folder / "no/speaker5_nohash_0.wav", sound[:5_000])
+    wav.write(speech_folder / "no/speaker5_nohash_1.wav", np.tile(sound, 2))
+    data = load(speech_folder)
+    padded = np.pad(sound[:5_000], (0, 11_000))
+    expected = (features.log_mel(np.stack([padded, sound])) - data.mean) / data.std
+    np.testing.assert_allclose(data.test.x[:2], expected, atol=1e-4)
+
+
+def test_features_are_cached_and_follow_the_clips(speech_folder, fresh_cache, monkeypatch):
+    first = load(speech_folder)
+    monkeypatch.setattr(features, "log_mel", lambda *a: pytest.fail("computed again"))
+    again = load(speech_folder)
+    assert again.digest == first.digest
+    np.testing.assert_array_equal(again.train.x, first.train.x)
+    monkeypatch.undo()
+    monkeypatch.setenv("TFNETS_CACHE", str(fresh_cache))
+    wav.write(speech_folder / "no/speaker0_nohash_0.wav", np.ones(50, np.int16))
+    assert load(speech_folder).digest != first.digest
+
+
+def test_a_bad_clip_leaves_nothing_in_the_cache(speech_folder, fresh_cache):
+    (speech_folder / "down/speaker3_nohash_1.wav").write_bytes(b"RIFF")
+    with pytest.raises(InputError, match=r"speaker3_nohash_1\.wav: not a readable WAV file"):
+        load(speech_folder)
+    assert not list((fresh_cache / "speech").iterdir())
+
+
+def test_missing_folder(tmp_path):
+    with pytest.raises(InputError, match=r"data folder '.*/nowhere' does not exist; give 'buil"):
+        load(tmp_path / "nowhere")
+
+
+def test_a_file_that_is_no_folder(tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(InputError, match=r"data folder '.*/a\.txt' is a file"):
+        load(tmp_path / "a.txt")
+
+
+def test_a_word_without_clips_names_those_that_have_some(speech_folder):
+    with pytest.raises(InputError, match=r"word 'up' has no clips .*the folder has: down, go, no"):
+        load(speech_folder, ("no", "up"))
+
+
+def test_a_word_missing_from_a_split(speech_folder):
+    for take in range(2):
+        (speech_folder / f"go/speaker5_nohash_{take}.wav").unlink()
+    listed = (speech_folder / "testing_list.txt").read_text().split()
+    kept = [path for path in listed if not path.startswith("go/")]
+    (speech_folder / "testing_list.txt").write_text("\n".join(kept))
+    with pytest.raises(InputError, match="class 'go' has no samples in the test split"):
+        load(speech_folder)
+
+
+def test_a_speaker_in_two_splits(speech_folder):
+    with (speech_folder / "testing_list.txt").open("a") as file:
+        file.write("no/speaker0_nohash_0.wav\n")
+    with pytest.raises(InputError, match="'speaker0' is in both the train and the test split"):
+        load(speech_folder)
+
+
+def test_a_clip_in_both_lists(speech_folder):
+    with (speech_folder / "testing_list.txt").open("a") as file:
+        file.write("no/speaker4_nohash_0.wav\n")
+    with pytest.raises(InputError, match=r"'no/speaker4_nohash_0.wav' is in both lists"):
+        load(speech_folder)
+
+
+def test_a_list_that_names_a_missing_clip(speech_folder):
+    with (speech_folder / "testing_list.txt").open("a") as file:
+        file.write("no/ghost_nohash_0.wav\n")
+    with pytest.raises(InputError, match=r"names 'no/ghost_nohash_0.wav', which is not in"):
+        load(speech_folder)
+
+
+def test_one_list_only(speech_folder):
+    (speech_folder / "validation_list.txt").unlink()
+    with pytest.raises(InputError, match=r"has testing_list.txt but no validation_list.txt"):
+        load(speech_folder)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("no",), "words is 'no': only one class"),
+        (("no", "go", "no"), "words names 'no' twice"),
+        (("no", ""), "words holds ''"),
+        (("no", "../go"), r"words holds '\.\./go'"),
+        (("no", "_background_noise_"), "words holds '_background_noise_'"),
+    ],
+)
+def test_bad_words(speech_folder, words, message):
+    with pytest.raises(InputError, match=message):
+        load(speech_folder, words)
+
+
+def test_constant_features(tmp_path, speech_folder):
+    for path in speech_folder.glob("*/*.wav"):
+        wav.write(path, np.zeros(16_000, np.int16))
+    with pytest.raises(InputError, match="all training samples have the same value -80"):
+        load(speech_folder)
+
+
+# An .npz file with matrices
+
+
+def matrices(**changes):
+    rng = np.random.default_rng(0)
+    arrays = {
+        "x_train": rng.normal(5, 3, size=(60, 9, 4)),
+        "y_train": np.arange(60) % 3,
+        "x_test": rng.normal(5, 3, size=(12, 9, 4)),
+        "y_test": np.arange(12) % 3,
+    } | changes
+    return {name: array for name, array in arrays.items() if array is not None}
+
+
+@pytest.fixture
+def npz(tmp_path):
+    def write(**changes):
+        np.savez(tmp_path / "data.npz", **matrices(**changes))
+        return tmp_path / "data.npz"
+
+    return write
+
+
+def test_npz_with_a_stratified_validation_split(npz):
+    data = load(npz())
+    assert {n: np.bincount(s.y).tolist() for n, s in data.splits.items()} == {
+        "train": [18, 18, 18],
+        "val": [2, 2, 2],
+        "test": [4, 4, 4],
+    }
+    assert data.classes == ("0", "1", "2")
+    assert data.input_shape == (9, 4)
+    assert not data.from_audio
+    assert "stratified 10 %" in data.split_kind
+    np.testing.assert_array_equal(data.val.x, load(npz()).val.x)
+
+
+def test_npz_with_its_own_validation_split_and_class_names(npz):
+    x_val = np.full((3, 9, 4), 7.0)
+    data = load(npz(x_val=x_val, y_val=[0, 1, 2], classes=np.array(["a", "b", "c"])))
+    assert data.classes == ("a", "b", "c")
+    assert len(data.train) == 60
+    np.testing.assert_allclose(data.val.x, (7 - data.mean) / data.std, rtol=1e-5)
+
+
+def test_npz_with_one_hot_labels(npz):
+    data = load(npz(y_train=np.eye(3)[np.arange(60) % 3]))
+    assert np.bincount(data.train.y).tolist() == [18, 18, 18]
+
+
+def test_npz_digest_follows_the_contents(npz):
+    first = load(npz()).digest
+    assert load(npz()).digest == first
+    x = matrices()["x_test"]
+    x[0, 0, 0] += 1
+    assert load(npz(x_test=x)).digest != first
+
+
+BROKEN = {
+    "no key": ({"y_test": None}, r"has no array 'y_test'; it needs x_train, .* and has: x_test"),
+    "half a validation split": ({"x_val": np.zeros((3, 9, 4))}, "only one of x_val and y_val"),
+    "two dimensions": ({"x_train": np.zeros((60, 36))}, r"x_train has shape \(60, 36\); \(n, ti"),
+    "words for numbers": ({"x_test": np.full((12, 9, 4), "a")}, "x_test has dtype <U1; real num"),
+    "other shape": ({"x_test": np.zeros((12, 8, 4))}, r"test samples have shape \(8, 4\), train"),
+    "NaN": ({"x_test": np.full((12, 9, 4), np.nan)}, "test sample 0 holds NaN or infinity"),
+    "infinity": ({"x_train": np.full((60, 9, 4), np.inf)}, "sample . holds NaN or infinity"),
+    "fewer labels": ({"y_test": np.arange(11) % 3}, "12 test samples but 11 test labels"),
+    "fewer training labels": ({"y_train": np.arange(9) % 3}, "60 train samples but 9 train lab"),
+    "fractions": ({"y_train": np.arange(60) / 3}, "y_train has shape .60,. and dtype float64; cl"),
+    "label not in classes": ({"classes": np.array(["a", "b"])}, "labels run from 0 to 2, but the"),
+    "negative label": ({"y_test": np.arange(12) % 3 - 1}, "test labels run from -1 to 1, but"),
+    "class without test": ({"y_test": np.arange(12) % 2}, "class '2' has no samples in the test"),
+    "one class": (
+        {"y_train": np.zeros(60, int), "y_test": np.zeros(12, int)},
+        "only one class, '0'",
+    ),
+    "empty": (
+        {"x_test": np.zeros((0, 9, 4)), "y_test": np.zeros(0, int)},
+        "the test split is empty",
+    ),
+    "too few to split": (
+        {"x_train": np.ones((3, 9, 4)), "y_train": [0, 1, 2]},
+        "no 10 % of the training data can be held out",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_npz(npz, case):
+    changes, message = BROKEN[case]
+    with pytest.raises(InputError, match=message) as caught:
+        load(npz(**changes))
+    assert "\n" not in str(caught.value)
+    assert "data.npz" in str(caught.value)
+
+
+def test_missing_npz(tmp_path):
+    with pytest.raises(InputError, match=r"data file '.*/none\.npz' does not exist"):
+        load(tmp_path / "none.npz")
+
+
+def test_npz_is_never_unpickled(npz, tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "sprung"), "w"))
+
+    path = npz(x_train=np.array([Trap()], dtype=object))
+    with pytest.raises(InputError, match=r"not a readable \.npz file of plain arrays"):
+        load(path)
+    assert not (tmp_path / "sprung").exists()
+    path.write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(InputError, match=r"not a readable \.npz file of plain arrays"):
+        load(path)
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "scrambled", "npy", "text"])
+def test_corrupt_npz(npz, damage):
+    path = npz()
+    content = path.read_bytes()
+    if damage == "npy":
+        buffer = io.BytesIO()
+        np.save(buffer, np.zeros(3))
+        path.write_bytes(buffer.getvalue())
+    else:
+        path.write_bytes(
+            {
+                "empty": b"",
+                "cut": content[: len(content) // 2],
+                "scrambled": content[:200] + bytes(200) + content[400:],
+                "text": b"x_train, y_train\n",
+            }[damage]
+        )
+    with pytest.raises(InputError, match=r"data\.npz is not a readable \.npz file"):
+        load(path)
+
+
+def test_unwritable_cache(speech_folder, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TFNETS_CACHE", str(tmp_path / "file"))
+    with pytest.raises(InputError, match=r"cannot write to the cache folder .*set TFNETS_CACHE"):
+        load(speech_folder)

@@ -1,0 +1,49 @@
+import pytest
+
+from tfnets import cache
+
+
+def test_folder_is_filled_once(fresh_cache):
+    calls = []
+
+    def fill(folder):
+        calls.append(folder)
+        (folder / "a").write_text("1")
+
+    first = cache.folder("x/data", fill)
+    assert cache.folder("x/data", fill) == first
+    assert len(calls) == 1
+    assert (first / "a").read_text() == "1"
+    assert [path.name for path in first.parent.iterdir()] == ["data"]
+
+
+def test_a_failed_fill_leaves_nothing(fresh_cache):
+    def fail(folder):
+        (folder / "half").write_text("1")
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        cache.folder("data", fail)
+    assert not list(fresh_cache.iterdir())
+
+
+def test_of_two_that_fill_at_once_one_is_kept(fresh_cache):
+    def fill_inner(folder):
+        (folder / "who").write_text("inner")
+
+    def fill_outer(folder):
+        cache.folder("data", fill_inner)
+        (folder / "who").write_text("outer")
+
+    assert (cache.folder("data", fill_outer) / "who").read_text() == "inner"
+    assert [path.name for path in fresh_cache.iterdir()] == ["data"]
+
+
+def test_keys_follow_the_settings():
+    assert cache.key(a=1, b=[2]) == cache.key(b=[2], a=1)
+    assert cache.key(a=1) != cache.key(a=2)
+
+
+def test_default_place_is_the_users_cache(monkeypatch):
+    monkeypatch.delenv("TFNETS_CACHE")
+    assert cache.directory().name == "tfnets"

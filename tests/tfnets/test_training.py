@@ -1,0 +1,170 @@
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from tfnets import evaluation, figures, speech, training
+from tfnets.dataset import Dataset, Split
+from tfnets.errors import InputError
+
+
+def toy(n=90, seed=0):
+    """Three classes of sequences (12, 5), told apart by the direction of their mean."""
+    rng = np.random.default_rng(seed)
+
+    def split(count):
+        y = (np.arange(count) % 3).astype(np.int32)
+        x = rng.normal(size=(count, 12, 5)).astype(np.float32) + np.eye(5)[y][:, None] * 0.7
+        return Split(x.astype(np.float32), y)
+
+    return Dataset("toy", "toy", ("a", "b", "c"), split(n), split(30), split(30), "random", "0")
+
+
+def train(data, seed=0, on_epoch=lambda epoch, metrics: None, **recipe):
+    recipe = {"epochs": 3, "batch_size": 32, "learning_rate": 0.01} | recipe
+    return training.train(
+        lambda: speech.build("gru", input_shape=data.input_shape),
+        data,
+        training.Recipe(seed=seed, **recipe),
+        on_epoch,
+    )
+
+
+def figures_of(trained):
+    return [{k: v for k, v in m.items() if not k.startswith("time/")} for m in trained.history]
+
+
+def test_same_seed_same_bits_other_seed_others():
+    data = toy()
+    first, again, other = train(data, 7), train(data, 7), train(data, 8)
+    assert figures_of(first) == figures_of(again)
+    for one, two in zip(first.model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert figures_of(first) != figures_of(other)
+
+
+def test_the_seed_alone_decides_whatever_was_drawn_before():
+    data = toy()
+    first = train(data, 7)
+    np.random.default_rng()
+    keras.random.normal((10,))
+    keras.Sequential([keras.layers.Dense(3)]).build((None, 2))
+    assert figures_of(train(data, 7)) == figures_of(first)
+
+
+def test_it_learns():
+    trained = train(toy(300), epochs=6)
+    assert trained.history[-1]["val/accuracy"] > 0.7  # chance is 0.33
+    assert evaluation.evaluate(trained.model, toy().test, "abc").metrics["accuracy"] > 0.7
+
+
+def test_every_epoch_is_reported_with_its_number():
+    seen = []
+    trained = train(toy(), on_epoch=lambda epoch, metrics: seen.append((epoch, metrics)))
+    assert [epoch for epoch, _ in seen] == [1, 2, 3]
+    assert [metrics for _, metrics in seen] == trained.history
+    assert set(trained.history[0]) == {
+        "train/loss",
+        "train/accuracy",
+        "val/loss",
+        "val/accuracy",
+        "time/epoch_s",
+    }
+
+
+def test_validation_figures_are_those_after_the_epoch():
+    data = toy()
+    trained = train(data)
+    after = evaluation.evaluate(trained.model, data.val, "abc").metrics
+    assert trained.history[-1]["val/accuracy"] == pytest.approx(after["accuracy"], abs=1e-6)
+    assert trained.history[-1]["val/loss"] == pytest.approx(after["loss"], abs=1e-5)
+
+
+def test_the_recipe_reaches_the_optimizer():
+    trained = train(toy(), batch_size=90, learning_rate=0.02, epochs=2)
+    optimizer = trained.model.optimizer
+    assert int(optimizer.iterations.numpy()) == 2
+    assert float(optimizer.learning_rate.numpy()) == pytest.approx(0.02)
+    assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon) == (0.9, 0.999, 1e-8)
+
+
+def test_time_in_callbacks_is_not_training_time():
+    import time
+
+    trained = train(toy(), epochs=2, on_epoch=lambda epoch, metrics: time.sleep(3))
+    assert trained.seconds < sum(m["time/epoch_s"] for m in trained.history) + 3
+
+
+def test_a_loss_that_is_no_number_ends_the_training():
+    with pytest.raises(InputError, match=r"loss is nan after epoch \d with learning_rate 1e\+38"):
+        train(toy(), learning_rate=1e38)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ({"epochs": 0}, "epochs is 0; a whole number from 1 up"),
+        ({"batch_size": 2.5}, r"batch_size is 2\.5; a whole number"),
+        ({"learning_rate": 0.0}, r"learning_rate is 0\.0; a positive"),
+        ({"learning_rate": math.nan}, "learning_rate is nan"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": 2**32}, r"seed is 4294967296; .* below 2\*\*32"),
+    ],
+)
+def test_bad_recipes(recipe, message):
+    with pytest.raises(InputError, match=message):
+        training.Recipe(**recipe)
+
+
+class Fixed:
+    """A classifier that gives the same answers whatever it is asked."""
+
+    def __init__(self, probabilities):
+        self.probabilities = np.array(probabilities, np.float32)
+
+    def predict(self, x, **kwargs):
+        return self.probabilities
+
+
+def test_evaluation_by_hand():
+    model = Fixed([[0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.1, 0.2, 0.7], [0.6, 0.3, 0.1]])
+    split = Split(np.zeros((4, 1), np.float32), np.array([0, 1, 2, 2], np.int32))
+    result = evaluation.evaluate(model, split, ("a", "b", "c"))
+    assert result.metrics["accuracy"] == 0.5
+    assert result.metrics["top2"] == 0.75
+    loss = -np.log([0.7, 0.4, 0.7, 0.1]).mean()
+    assert result.metrics["loss"] == pytest.approx(loss, rel=1e-6)
+    assert result.confusion.tolist() == [[1, 0, 0], [1, 0, 0], [1, 0, 1]]
+    assert result.by_class["class"] == ["a", "b", "c"]
+    assert result.by_class["recall"] == [1, 0, 0.5]
+    assert result.by_class["support"] == [1, 1, 2]
+
+
+def test_two_classes_have_no_top2():
+    split = Split(np.zeros((2, 1), np.float32), np.array([0, 1], np.int32))
+    result = evaluation.evaluate(Fixed([[0.9, 0.1], [0.2, 0.8]]), split, ("a", "b"))
+    assert set(result.metrics) == {"loss", "accuracy"}
+    assert result.metrics["accuracy"] == 1
+
+
+def test_curves_show_what_was_measured():
+    history = [
+        {"train/loss": 1.0, "train/accuracy": 0.4, "val/loss": 1.1, "val/accuracy": 0.3},
+        {"train/loss": 0.5, "train/accuracy": 0.8, "val/loss": 0.9, "val/accuracy": 0.6},
+    ]
+    figure = figures.curves(history, "gru adam seed0")
+    loss, accuracy = figure.axes
+    assert [line.get_ydata().tolist() for line in loss.lines] == [[1.0, 0.5], [1.1, 0.9]]
+    assert [line.get_ydata().tolist() for line in accuracy.lines] == [[0.4, 0.8], [0.3, 0.6]]
+    assert loss.lines[0].get_xdata().tolist() == [1, 2]
+
+
+def test_confusion_figure_shows_counts_and_shares():
+    figure = figures.confusion_matrix(np.array([[3, 1], [0, 0]]), ("yes", "no"), "t")
+    assert [text.get_text() for text in figure.axes[0].texts] == [
+        "3\n75%",
+        "1\n25%",
+        "0\n0%",
+        "0\n0%",
+    ]
