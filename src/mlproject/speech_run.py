@@ -32,6 +32,8 @@ def train(architecture: str, parameters: dict, run: tracking.Run) -> str:
     recipe = training.Recipe(
         **{key: parameters[key] for key in ("epochs", "batch_size", "learning_rate", "seed")}
     )
+    options = {key: parameters[key] for key in ("pooling", "reset_after", "recurrent_bias")}
+    tfnets.speech.check(architecture, **options)
     words = [word.strip() for word in parameters["words"].split(",")]
     data = tfnets.speech.load(parameters["data"], words, clips=parameters["clips"])
     run.log_dataset(data)
@@ -42,7 +44,7 @@ def train(architecture: str, parameters: dict, run: tracking.Run) -> str:
             architecture,
             input_shape=data.input_shape,
             num_classes=len(data.classes),
-            **{key: parameters[key] for key in ("pooling", "reset_after", "recurrent_bias")},
+            **options,
         )
 
     trained = training.train(build, data, recipe, _Narrator(run, recipe.epochs))

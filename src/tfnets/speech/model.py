@@ -44,14 +44,9 @@ def build(
         InputError: For an unknown model or pooling, fewer than two classes, or
             ``reset_after`` without ``recurrent_bias``.
     """
-    if model not in _BODIES:
-        raise InputError(f"unknown model {model!r}; there is: {', '.join(_BODIES)}.")
-    if pooling not in POOLINGS:
-        raise InputError(f"unknown pooling {pooling!r}; there is: {', '.join(POOLINGS)}.")
+    check(model, pooling=pooling, reset_after=reset_after, recurrent_bias=recurrent_bias)
     if num_classes < 2:
         raise InputError(f"num_classes is {num_classes}; a classifier needs 2 or more.")
-    if reset_after and not recurrent_bias:
-        raise InputError("recurrent_bias=False goes with reset_after=False only.")
 
     inputs = keras.Input(input_shape, name="log_mel")
     x = _BODIES[model](inputs, pooling, reset_after, recurrent_bias)
@@ -59,6 +54,19 @@ def build(
     x = layers.Dense(128, activation="relu", name="dense_2")(x)
     outputs = layers.Dense(num_classes, activation="softmax", name="probabilities")(x)
     return keras.Model(inputs, outputs, name=f"speech_{model}")
+
+
+def check(model: str, *, pooling: str, reset_after: bool, recurrent_bias: bool) -> None:
+    """Raises :class:`InputError` for options of :func:`build` that do not exist or clash.
+
+    A command calls it before it loads the data, so that nobody waits for that in vain.
+    """
+    if model not in _BODIES:
+        raise InputError(f"unknown model {model!r}; there is: {', '.join(_BODIES)}.")
+    if pooling not in POOLINGS:
+        raise InputError(f"unknown pooling {pooling!r}; there is: {', '.join(POOLINGS)}.")
+    if reset_after and not recurrent_bias:
+        raise InputError("recurrent_bias=False goes with reset_after=False only.")
 
 
 def _gru(x, pooling: str, reset_after: bool, recurrent_bias: bool):
