@@ -5,6 +5,8 @@ import signal
 import threading
 import time
 
+from mlproject import circumstances
+
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
@@ -32,12 +34,12 @@ def listen() -> None:
 
     for each in SIGNALS:
         signal.signal(each, on_signal)
-    if "MLFLOW_RUN_ID" in os.environ and hasattr(os, "getppid"):
-        threading.Thread(target=_watch_parent, args=(os.getppid(),), daemon=True).start()
+    if "MLFLOW_RUN_ID" in os.environ and os.name == "posix":
+        threading.Thread(target=_watch, args=(circumstances.launchers(),), daemon=True).start()
 
 
-def _watch_parent(parent: int) -> None:
-    """Ends this process when ``mlflow run``, which started it, is killed."""
-    while os.getppid() == parent:
+def _watch(launchers: list[str]) -> None:
+    """Ends this process when the ``mlflow run`` that started it is killed."""
+    while all(map(circumstances.is_alive, launchers)):
         time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGTERM)

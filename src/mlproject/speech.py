@@ -1,7 +1,5 @@
 """Entry points for spoken words: ``python -m mlproject.speech gru | classify``."""
 
-import time
-
 import click
 
 from mlproject import command
@@ -68,13 +66,11 @@ def cli():
 def gru(**parameters):
     """Train the two-layer GRU of report speech_rnn (70,531 parameters)."""
     name = f"gru adam seed{parameters['seed']}"
-    started = time.perf_counter()
     with _run(name, "train", parameters) as run:
         command.start_tensorflow()
         from mlproject import speech_run
 
         summary = speech_run.train("gru", parameters, run)
-        run.log_metrics({"time/log_s": run.seconds, "time/total_s": time.perf_counter() - started})
     click.echo(summary)
 
 

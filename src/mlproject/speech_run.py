@@ -1,10 +1,8 @@
 """What the runs of the speech task do: train, evaluate, log; classify a clip."""
 
 import io
-import time
 from pathlib import Path
 
-import click
 import keras
 import numpy as np
 
@@ -47,7 +45,7 @@ def train(architecture: str, parameters: dict, run: tracking.Run) -> str:
             **options,
         )
 
-    trained = training.train(build, data, recipe, _Narrator(run, recipe.epochs))
+    trained = training.train(build, data, recipe, run.log_epoch)
     network = trained.model
     test = evaluation.evaluate(network, data.test, data.classes)
     table = derive(network)
@@ -72,31 +70,9 @@ def train(architecture: str, parameters: dict, run: tracking.Run) -> str:
     run.log_text(_model_summary(network), "model_summary.txt")
     model_uri = run.log_model(deployed, _example(data), _about_model(data))
     run.describe(_description(architecture, data, trained, test, table, model_uri, run))
-    return _summary(data, trained, test, run)
-
-
-class _Narrator:
-    """Logs each epoch and prints a line on it with the time left."""
-
-    def __init__(self, run: tracking.Run, epochs: int):
-        self.run, self.epochs = run, epochs
-        self.started = time.perf_counter()
-
-    def __call__(self, epoch: int, metrics: training.Metrics) -> None:
-        self.run.log_epoch(epoch, metrics)
-        if epoch == 1:  # it holds the compilation, too: the next ones say more
-            self.started = time.perf_counter()
-            left = metrics["time/epoch_s"] * (self.epochs - 1)
-        else:
-            left = (time.perf_counter() - self.started) / (epoch - 1) * (self.epochs - epoch)
-        click.echo(
-            f"epoch {epoch:>{len(str(self.epochs))}}/{self.epochs}"
-            f"  train loss {metrics['train/loss']:.4f} accuracy {metrics['train/accuracy']:.4f}"
-            f"  val loss {metrics['val/loss']:.4f} accuracy {metrics['val/accuracy']:.4f}"
-            f"  {metrics['time/epoch_s']:.1f} s"
-            + (f", {duration(left)} left" if epoch < self.epochs else ""),
-            err=True,
-        )
+    times = {"time/log_s": run.seconds, "time/total_s": run.elapsed}
+    run.log_metrics(times)
+    return _summary(data, trained, test, times, run)
 
 
 def _model_summary(model: keras.Model) -> str:
@@ -149,9 +125,16 @@ def _description(
 
 
 def _summary(
-    data: Dataset, trained: training.Trained, test: evaluation.Evaluation, run: tracking.Run
+    data: Dataset,
+    trained: training.Trained,
+    test: evaluation.Evaluation,
+    times: dict[str, float],
+    run: tracking.Run,
 ) -> str:
     command, address = tracking.ui_lines(run)
+    parts = data.seconds | {"training": trained.seconds, "logging": times["time/log_s"]}
+    rest = times["time/total_s"] - sum(parts.values())
+    spent = ", ".join(f"{name} {duration(value)}" for name, value in parts.items())
     rows = [
         (
             "Test accuracy",
@@ -159,6 +142,10 @@ def _summary(
         ),
         ("Parameters", f"{trained.model.count_params():,}"),
         ("Training time", f"{duration(trained.seconds)} for {len(trained.history)} epochs"),
+        (
+            "Wall time",
+            f"{duration(times['time/total_s'])}: {spent}, imports and the rest {duration(rest)}",
+        ),
         ("Run", f"{run.name}  {run.id}"),
         ("Open the UI", f"{command}  then  {address}" if command else address),
     ]
@@ -190,7 +177,8 @@ def classify(path: str, model: str, run: tracking.Run) -> str:
     outputs = network.predict(samples[np.newaxis], verbose=0)
     probabilities = {name: float(values[0]) for name, values in outputs.items()}
     ranked = sorted(probabilities, key=probabilities.get, reverse=True)
-    run.log_metrics({f"probability/{name}": value for name, value in probabilities.items()})
+    columns = {"word": ranked, "probability": [probabilities[name] for name in ranked]}
+    run.log_table(columns, "probabilities.json")
     run.log_tags({"word": ranked[0], "model.uri": uri})
     width = max(map(len, ranked))
     bars = [

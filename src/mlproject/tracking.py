@@ -4,7 +4,6 @@ import contextlib
 import functools
 import json
 import os
-import platform
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from mlflow.types import Schema, TensorSpec
 from mlflow.utils import name_utils
 
 import tfnets
+from mlproject import circumstances
 from mlproject.interrupt import Interrupted
 from tfnets.dataset import Dataset
 from tfnets.errors import InputError
@@ -53,12 +53,18 @@ class Run:
         seconds: Time spent in talking to MLflow so far.
     """
 
-    def __init__(self, active: mlflow.ActiveRun):
+    def __init__(self, active: mlflow.ActiveRun, started: float):
         self.id = active.info.run_id
         self.experiment_id = active.info.experiment_id
         self.name = active.info.run_name
-        self.seconds = 0.0
+        self.seconds = time.perf_counter() - started
+        self._started = started
         self._known_parameters = set(active.data.params)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+        return time.perf_counter() - self._started
 
     @_timed
     def log_parameters(self, parameters: dict) -> None:
@@ -167,14 +173,13 @@ def run(name: str, *, task: str, stage: str, parameters: dict) -> Iterator[Run]:
     """
     started = time.perf_counter()
     try:
-        current = Run(_start())
+        current = Run(_start(), started)
         _end_abandoned(current.experiment_id)
         if _is_generated(current.name):
             current.name = name
             current.log_tags({"mlflow.runName": name})
-        current.log_tags({"task": task, "stage": stage, **_circumstances()})
+        current.log_tags({"task": task, "stage": stage, **circumstances.tags()})
         current.log_parameters(parameters)
-        current.seconds = time.perf_counter() - started
         yield current
         mlflow.end_run("FINISHED")
     except BaseException as error:
@@ -248,12 +253,12 @@ def load_model(model: str, task: str):
         uri = model if ":" in model or os.path.exists(model) else f"runs:/{model}/{_MODEL}"
     try:
         return mlflow.tensorflow.load_model(uri), uri
-    except (MlflowException, OSError) as error:
-        why = str(error).splitlines()[0]
+    except Exception as error:  # what is wrong with somebody's model can be anything
+        why = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
         raise InputError(
-            f"no model can be loaded from {model!r}: {why} Give 'latest', the id of a "
+            f"no model can be loaded from {model!r}: {why}; give 'latest', the id of a "
             "finished training run or a model URI."
-        ) from None
+        ) from error
 
 
 def ui_lines(current: Run) -> tuple[str, str]:
@@ -278,45 +283,6 @@ def _is_generated(name: str) -> bool:
     )
 
 
-def _circumstances() -> dict[str, str]:
-    """Tags: what ran where, so that a run can be repeated and an abandoned one be found."""
-    packages = ("tfnets", "tensorflow", "keras", "numpy", "mlflow")
-    versions = {f"version.{name}": metadata.version(name) for name in packages}
-    return {
-        **versions,
-        "version.python": platform.python_version(),
-        "threads": str(_cpus()),
-        "host": socket.gethostname(),
-        "pid": _process(os.getpid()),
-    }
-
-
-def _cpus() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _process(pid: int) -> str:
-    """A process's id and, where Linux tells, when it started: ids are used again."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return str(pid)
-    return f"{pid} {stat.rpartition(')')[2].split()[19]}"
-
-
-def _is_alive(process: str) -> bool:
-    pid = int(process.split()[0])
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it is there, and not ours
-        pass
-    return _process(pid) == process
-
-
 def _end_abandoned(experiment_id: str) -> None:
     """Ends, as KILLED, the runs of this machine whose process is gone (kill -9, power cut)."""
     if os.name != "posix":
@@ -328,6 +294,6 @@ def _end_abandoned(experiment_id: str) -> None:
     )
     for each in running:
         process = each.data.tags.get("pid", "")
-        if process and not _is_alive(process):
+        if process and not circumstances.is_alive(process):
             client.set_tag(each.info.run_id, "error", "its process is gone")
             client.set_terminated(each.info.run_id, RunStatus.to_string(RunStatus.KILLED))

@@ -5,12 +5,15 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
 
 from tfnets.errors import InputError
+
+_PARTIAL = ".partial-"
 
 
 def directory() -> Path:
@@ -43,12 +46,10 @@ def folder(name: str, fill: Callable[[Path], None]) -> Path:
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        _sweep(target.parent)
+        partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=target.parent))
     except OSError as error:
-        raise InputError(
-            f"cannot write to the cache folder {directory()}: {error.strerror}; "
-            "set TFNETS_CACHE to a folder that can be written."
-        ) from None
+        raise _unwritable(error) from None
     try:
         fill(partial)
         try:
@@ -56,6 +57,22 @@ def folder(name: str, fill: Callable[[Path], None]) -> Path:
         except OSError:
             if not target.is_dir():
                 raise
+    except OSError as error:
+        raise _unwritable(error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target
+
+
+def _sweep(parent: Path) -> None:
+    """Deletes what processes that were killed hard, a day ago or more, left half-written."""
+    for partial in parent.glob(f"{_PARTIAL}*"):
+        if partial.stat().st_mtime < time.time() - 24 * 3600:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _unwritable(error: OSError) -> InputError:
+    return InputError(
+        f"cannot write to the cache folder {directory()}: {error.strerror or error}; "
+        "set TFNETS_CACHE to a folder that can be written and has room."
+    )

@@ -93,7 +93,7 @@ class Dataset:
         """Returns the data set itself if a network can be trained and judged on it.
 
         Raises:
-            InputError: For an empty split, fewer than two classes, a class without
+            InputError: For an empty split, fewer than two classes, a name twice, a class without
                 samples in a split, labels that do not match the classes or the
                 samples, samples of several shapes, NaN or infinite values, or a
                 group (speaker, subject) in more than one split.
@@ -102,6 +102,11 @@ class Dataset:
             raise InputError(
                 f"{self.source}: only one class, {self.classes[0]!r}; "
                 "a classifier needs two or more."
+            )
+        twice = next((name for name in self.classes if self.classes.count(name) > 1), None)
+        if twice is not None:
+            raise InputError(
+                f"{self.source}: two classes are called {twice!r}; names must differ."
             )
         for name, split in self.splits.items():
             self._check_split(name, split)

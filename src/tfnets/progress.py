@@ -60,3 +60,31 @@ class Progress:
         if self.stream.isatty() and self.done:
             self.stream.write("\n")
             self.stream.flush()
+
+
+class Epochs:
+    """Prints a line an epoch: the metrics, how long it took, the time left.
+
+    Args:
+        total: How many epochs there are.
+        stream: Where to print; standard error by default.
+    """
+
+    def __init__(self, total: int, stream: TextIO | None = None):
+        self.total, self.stream = total, stream or sys.stderr
+        self._since_first = 0.0
+
+    def __call__(self, epoch: int, metrics: dict[str, float]) -> None:
+        """Prints the line of one epoch, counted from 1, with metrics by their usual names."""
+        seconds = metrics["time/epoch_s"]
+        if epoch > 1:  # the first holds the compilation, too, and says little of the others
+            self._since_first += seconds
+            seconds = self._since_first / (epoch - 1)
+        words = [f"epoch {epoch:>{len(str(self.total))}}/{self.total}"]
+        for split in ("train", "val"):
+            loss, accuracy = metrics[f"{split}/loss"], metrics[f"{split}/accuracy"]
+            words.append(f"{split} loss {loss:.4f} accuracy {accuracy:.4f}")
+        words.append(f"{metrics['time/epoch_s']:.1f} s")
+        if epoch < self.total:
+            words[-1] += f", {duration(seconds * (self.total - epoch))} left"
+        print("  ".join(words), file=self.stream, flush=True)

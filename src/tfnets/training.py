@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfnets.dataset import Dataset
 from tfnets.errors import InputError
+from tfnets.progress import Epochs
 
 Metrics = dict[str, float]
 
@@ -70,6 +71,7 @@ def train(
     data: Dataset,
     recipe: Recipe,
     on_epoch: Callable[[int, Metrics], None] = lambda epoch, metrics: None,
+    progress: bool = True,
 ) -> Trained:
     """Trains a classifier by the recipe.
 
@@ -83,6 +85,7 @@ def train(
         data: What to train and validate on.
         recipe: How to train.
         on_epoch: Called after each epoch with its number, from 1, and its metrics.
+        progress: Whether to print a line an epoch, with the time left.
 
     Raises:
         InputError: If the loss stops being a finite number.
@@ -97,7 +100,7 @@ def train(
         loss=keras.losses.SparseCategoricalCrossentropy(),
         metrics=["accuracy"],
     )
-    watch = _Watch(recipe, on_epoch)
+    watch = _Watch(recipe, on_epoch, Epochs(recipe.epochs) if progress else None)
     model.fit(
         data.train.x,
         data.train.y,
@@ -114,9 +117,11 @@ def train(
 class _Watch(keras.callbacks.Callback):
     """Names the metrics as everything else does, passes them on, stops at NaN."""
 
-    def __init__(self, recipe: Recipe, on_epoch: Callable[[int, Metrics], None]):
+    def __init__(
+        self, recipe: Recipe, on_epoch: Callable[[int, Metrics], None], progress: Epochs | None
+    ):
         super().__init__()
-        self.recipe, self.on_epoch = recipe, on_epoch
+        self.recipe, self.on_epoch, self.progress = recipe, on_epoch, progress
         self.history: list[Metrics] = []
         self.seconds_elsewhere = 0.0
 
@@ -137,6 +142,8 @@ class _Watch(keras.callbacks.Callback):
             "time/epoch_s": time.perf_counter() - self._started,
         }
         self.history.append(metrics)
+        if self.progress:
+            self.progress(epoch + 1, metrics)
         started = time.perf_counter()
         self.on_epoch(epoch + 1, metrics)
         self.seconds_elsewhere += time.perf_counter() - started

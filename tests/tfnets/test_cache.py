@@ -1,6 +1,11 @@
+import errno
+import os
+import time
+
 import pytest
 
 from tfnets import cache
+from tfnets.errors import InputError
 
 
 def test_folder_is_filled_once(fresh_cache):
@@ -47,3 +52,23 @@ def test_keys_follow_the_settings():
 def test_default_place_is_the_users_cache(monkeypatch):
     monkeypatch.delenv("TFNETS_CACHE")
     assert cache.directory().name == "tfnets"
+
+
+def test_a_full_disk_is_one_line(fresh_cache):
+    def fill(folder):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(InputError, match=r"cannot write .* No space left on device; set TFNETS_"):
+        cache.folder("data", fill)
+    assert not list(fresh_cache.iterdir())
+
+
+def test_what_a_killed_process_left_is_swept_after_a_day(fresh_cache):
+    old, young = fresh_cache / ".partial-old", fresh_cache / ".partial-young"
+    for folder in (old, young):
+        folder.mkdir(parents=True)
+        (folder / "half").write_text("1")
+    yesterday = time.time() - 25 * 3600
+    os.utime(old, (yesterday, yesterday))
+    cache.folder("data", lambda folder: None)
+    assert {path.name for path in fresh_cache.iterdir()} == {".partial-young", "data"}

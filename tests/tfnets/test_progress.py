@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from tfnets.progress import Progress, duration
+from tfnets.progress import Epochs, Progress, duration
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,19 @@ def test_one_line_rewritten_on_a_terminal():
     meter.close()
     assert stream.getvalue().count("\n") == 1
     assert stream.getvalue().count("\r") >= 2
+
+
+def test_epochs_say_how_long_the_rest_takes_without_the_first_ones_compilation():
+    stream = io.StringIO()
+    report = Epochs(12, stream)
+    metrics = {"train/loss": 1, "train/accuracy": 0.5, "val/loss": 2, "val/accuracy": 0.25}
+    for epoch, seconds in ((1, 60.0), (2, 3.0), (3, 5.0), (12, 4.0)):
+        report(epoch, metrics | {"time/epoch_s": seconds})
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == (
+        "epoch  1/12  train loss 1.0000 accuracy 0.5000  val loss 2.0000 accuracy 0.2500"
+        "  60.0 s, 11 min 00 s left"
+    )
+    assert lines[1].endswith("3.0 s, 30 s left")
+    assert lines[2].endswith("5.0 s, 36 s left")
+    assert lines[3].endswith("4.0 s")

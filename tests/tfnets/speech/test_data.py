@@ -7,8 +7,8 @@ import pytest
 
 from tfnets import speech
 from tfnets.errors import InputError
-from tfnets.speech import data as speech_data
 from tfnets.speech import features, wav
+from tfnets.speech.folder import hash_split
 
 
 def load(source, words=("no", "go", "down")):
@@ -63,7 +63,7 @@ def test_folder_without_lists_splits_by_the_published_hash(tmp_path, write_clip)
         assert set(split.groups) == {
             f"{number:08x}"
             for number in range(40)
-            if speech_data.hash_split(f"{number:08x}_nohash_7.wav") == name
+            if hash_split(f"{number:08x}_nohash_7.wav") == name
         }
 
 
@@ -77,12 +77,12 @@ LISTED = {
 def test_hash_rule_agrees_with_the_published_lists():
     for split, speakers in LISTED.items():
         for speaker in speakers.split():
-            assert speech_data.hash_split(f"down/{speaker}_nohash_0.wav") == split
-            assert speech_data.hash_split(f"six/{speaker}_nohash_3.wav") == split
+            assert hash_split(f"down/{speaker}_nohash_0.wav") == split
+            assert hash_split(f"six/{speaker}_nohash_3.wav") == split
 
 
 def test_hash_rule_gives_a_tenth_to_each_of_validation_and_test():
-    splits = [speech_data.hash_split(f"{number:08x}_nohash_0.wav") for number in range(20_000)]
+    splits = [hash_split(f"{number:08x}_nohash_0.wav") for number in range(20_000)]
     assert splits.count("val") == pytest.approx(2_000, abs=150)
     assert splits.count("test") == pytest.approx(2_000, abs=150)
 
@@ -108,6 +108,14 @@ def test_features_are_cached_and_follow_the_clips(speech_folder, fresh_cache, mo
     monkeypatch.setenv("TFNETS_CACHE", str(fresh_cache))
     wav.write(speech_folder / "no/speaker0_nohash_0.wav", np.ones(50, np.int16))
     assert load(speech_folder).digest != first.digest
+
+
+@pytest.mark.parametrize("damage", [b"", b"no array"])
+def test_a_damaged_cache_is_named(speech_folder, fresh_cache, damage):
+    load(speech_folder)
+    next(fresh_cache.glob("speech/*/val.npy")).write_bytes(damage)
+    with pytest.raises(InputError, match=r"cached features in .*/features-\w+ are damaged"):
+        load(speech_folder)
 
 
 def test_a_bad_clip_leaves_nothing_in_the_cache(speech_folder, fresh_cache):
@@ -262,6 +270,7 @@ BROKEN = {
     "fewer training labels": ({"y_train": np.arange(9) % 3}, "60 train samples but 9 train lab"),
     "fractions": ({"y_train": np.arange(60) / 3}, "y_train has shape .60,. and dtype float64; cl"),
     "label not in classes": ({"classes": np.array(["a", "b"])}, "labels run from 0 to 2, but the"),
+    "a class name twice": ({"classes": np.array(["a", "b", "a"])}, "two classes are called 'a'"),
     "negative label": ({"y_test": np.arange(12) % 3 - 1}, "test labels run from -1 to 1, but"),
     "class without test": ({"y_test": np.arange(12) % 2}, "class '2' has no samples in the test"),
     "one class": (

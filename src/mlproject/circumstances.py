@@ -1,0 +1,72 @@
+"""What ran where: versions, machine, process."""
+
+import os
+import platform
+import socket
+from importlib import metadata
+from pathlib import Path
+
+
+def tags() -> dict[str, str]:
+    """Tags: what ran where, so that a run can be repeated and an abandoned one be found."""
+    packages = ("tfnets", "tensorflow", "keras", "numpy", "mlflow")
+    versions = {f"version.{name}": metadata.version(name) for name in packages}
+    return {
+        **versions,
+        "version.python": platform.python_version(),
+        "threads": str(_cpus()),
+        "host": socket.gethostname(),
+        "pid": process(os.getpid()),
+    }
+
+
+def _cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def process(pid: int) -> str:
+    """A process's id and, where Linux tells, when it started: ids are used again."""
+    stat = _stat(pid)
+    return f"{pid} {stat[19]}" if stat else str(pid)
+
+
+def is_alive(identity: str) -> bool:
+    """Whether the process with this identity, as :func:`process` gives it, still runs."""
+    pid = int(identity.split()[0])
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is there, and not ours
+        pass
+    stat = _stat(pid)
+    return process(pid) == identity and not (stat and stat[0] == "Z")
+
+
+def launchers() -> list[str]:
+    """The processes between us and the ``mlflow run`` that started us, itself included.
+
+    There can be a shell in between. Empty where none of our ancestors is MLflow; without
+    Linux' ``/proc``, our parent.
+    """
+    chain = []
+    pid = os.getppid()
+    while pid > 1:
+        chain.append(process(pid))
+        stat = _stat(pid)
+        if stat is None:
+            return chain
+        if b"mlflow" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return chain
+        pid = int(stat[1])
+    return []
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Linux' fields on a process, from its state on; None elsewhere or if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None

@@ -1,0 +1,106 @@
+"""Ready matrices from an .npz file: the form in which the course hands out its data."""
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from tfnets.dataset import SPLITS, Dataset, Split
+from tfnets.errors import InputError
+from tfnets.speech import features
+
+
+def from_npz(path: Path) -> Dataset:
+    """Ready matrices from an .npz file, never unpickled."""
+    path = path.expanduser()
+    arrays = _read_npz(path)
+    needed = ("x_train", "y_train", "x_test", "y_test")
+    missing = [key for key in needed if key not in arrays]
+    if missing:
+        raise InputError(
+            f"{path} has no array {missing[0]!r}; it needs {', '.join(needed)} and has: "
+            f"{', '.join(sorted(arrays)) or 'none'}."
+        )
+    if ("x_val" in arrays) != ("y_val" in arrays):
+        raise InputError(f"{path} has only one of x_val and y_val; give both or neither.")
+    given = [split for split in SPLITS if f"x_{split}" in arrays]
+    x = {split: _samples(path, f"x_{split}", arrays) for split in given}
+    y = {split: _labels(path, f"y_{split}", arrays) for split in given}
+    if "classes" in arrays:
+        classes = tuple(str(name) for name in arrays["classes"].ravel())
+    else:
+        most = max((int(labels.max()) for labels in y.values() if len(labels)), default=0)
+        classes = tuple(str(number) for number in range(most + 1))
+    kind = "as given in the file"
+    if "val" not in given:
+        kind += ", a stratified 10 % of training for validation"
+        x["train"], x["val"], y["train"], y["val"] = _hold_out(path, x["train"], y["train"])
+    digest = hashlib.sha256()
+    for split in SPLITS:
+        digest.update(x[split])
+        digest.update(y[split])
+    return Dataset(
+        name=path.stem,
+        source=str(path.resolve()),
+        classes=classes,
+        **{split: Split(np.ascontiguousarray(x[split]), y[split]) for split in SPLITS},
+        split_kind=kind,
+        digest=digest.hexdigest(),
+    )
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise InputError(f"data file {str(path)!r} does not exist.")
+    try:
+        # Opened by us: NumPy leaves the file open when it turns out not to be an archive.
+        with path.open("rb") as file:
+            arrays = np.load(file, allow_pickle=False)
+            if isinstance(arrays, np.ndarray):
+                raise ValueError("it holds a single array")
+            return {key: arrays[key] for key in arrays.files}
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        why = str(error).splitlines()[0]
+        raise InputError(f"{path} is not a readable .npz file of plain arrays: {why}") from None
+
+
+def _samples(path: Path, key: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    x = arrays[key]
+    if x.ndim != 3 or 0 in x.shape[1:]:
+        raise InputError(
+            f"{path}: {key} has shape {x.shape}; (n, time, features) is needed, such as "
+            f"(n, {features.FRAMES}, {features.BANDS})."
+        )
+    if x.dtype.kind not in "fiu":
+        raise InputError(f"{path}: {key} has dtype {x.dtype}; real numbers are needed.")
+    return np.ascontiguousarray(x, np.float32)
+
+
+def _labels(path: Path, key: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    y = arrays[key]
+    one_hot = y.ndim == 2 and y.shape[1] > 1
+    if one_hot and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all():
+        return y.argmax(axis=1).astype(np.int32)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1 or y.dtype.kind not in "fiu" or not (y == np.floor(y)).all():
+        raise InputError(
+            f"{path}: {key} has shape {arrays[key].shape} and dtype {y.dtype}; class numbers "
+            "(n,) or one-hot rows (n, classes) are needed."
+        )
+    return y.astype(np.int32)
+
+
+def _hold_out(path: Path, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
+    if len(x) != len(y):
+        raise InputError(
+            f"{path}: {len(x)} train samples but {len(y)} train labels; each sample needs one."
+        )
+    try:
+        return tuple(train_test_split(x, y, test_size=0.1, stratify=y, random_state=0))
+    except ValueError as error:
+        raise InputError(
+            f"{path}: no 10 % of the training data can be held out for validation: {error}"
+        ) from None
