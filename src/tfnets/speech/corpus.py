@@ -4,8 +4,9 @@ It is synthesised speech in the layout of Speech Commands, so that everything wo
 without a download; it is easier than recordings of people that a model never heard.
 
 A speaker is one of eSpeak's voice variants with one of its English accents. Speakers
-are split by variant *family* (steph, steph2 and steph3 together), so that no voice of
-the test is like one of the training. Each clip has its own speed, pitch, vocal tract
+are split by *family*: variants that share their name (steph, steph2, steph3) or their
+formant frequencies (Diogo, miguel, michel) come into the same split, so that no vocal
+tract of the test is one of the training's. Each clip has its own speed, pitch, vocal tract
 length, room, place in the second, noise and level.
 """
 
@@ -47,7 +48,7 @@ _CLIPS = {"train": 1.0, "val": 2 / 15, "test": 1 / 5}
 _VOICES = {"val": 0.10, "test": 0.15}
 
 # Goes into the name of the cached folder: a change of the recipe makes a new corpus.
-RECIPE = 1
+RECIPE = 2
 
 
 @dataclass(frozen=True)
@@ -112,32 +113,54 @@ def render(words: Sequence[str], clips: int = 3000, progress: bool = True) -> Pa
             )
     if clips < 15:
         raise InputError(f"clips is {clips}; the built-in corpus needs 15 or more a word.")
-    voices = split_voices(espeak.variants())
-    name = cache.key(recipe=RECIPE, words=list(words), clips=clips, voices=voices)
+    voices = split_voices(espeak.formants())
+    name = cache.key(
+        recipe=RECIPE, words=list(words), clips=clips, voices=voices, espeak=espeak.version()
+    )
     return cache.folder(
         f"speech/corpus-{'-'.join(words)[:40]}-{clips}-{name}",
         lambda folder: _fill(folder, plan(words, clips, voices), progress),
     )
 
 
-def family(variant: str) -> str:
-    """The family of a voice variant: its name without the number, in lower case."""
-    return variant.rstrip("0123456789").lower()
+def families(formants: dict[str, tuple[float, ...]]) -> list[list[str]]:
+    """Groups voice variants that are alike.
+
+    Args:
+        formants: Formant frequencies of each variant by its name, as
+            :func:`tfnets.speech.espeak.formants` gives them.
+
+    Returns:
+        Lists of names, sorted: two variants that share a name but for its number, or
+        all formant frequencies, are in the same list, and so are their likes' likes.
+    """
+    result: list[list[str]] = []
+    for name in sorted(formants):
+        alike = [
+            others
+            for others in result
+            if any(_stem(o) == _stem(name) or formants[o] == formants[name] for o in others)
+        ]
+        result = [others for others in result if others not in alike]
+        result.append(sorted([name, *(o for others in alike for o in others)]))
+    return result
 
 
-def split_voices(variants: Sequence[str]) -> dict[str, list[str]]:
-    """The variants that are people, by split; whole families, chosen by their hash."""
-    people = [variant for variant in variants if not _NOT_PEOPLE.search(variant)]
-    families: dict[str, list[str]] = {}
-    for variant in sorted(people):
-        families.setdefault(family(variant), []).append(variant)
-    order = sorted(families, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+def _stem(variant: str) -> str:
+    """A variant's name in lower case without the number and what was put before it."""
+    return variant.rstrip("0123456789").lower().removeprefix("anxious")
+
+
+def split_voices(formants: dict[str, tuple[float, ...]]) -> dict[str, list[str]]:
+    """The variants that are people, by split: whole families, in the order of a hash.
+
+    A family that is too large for what is left of validation and test is trained on.
+    """
+    people = {name: f for name, f in formants.items() if not _NOT_PEOPLE.search(name)}
     voices: dict[str, list[str]] = {"train": [], "val": [], "test": []}
-    for name in order:
-        split = next(
-            (s for s, share in _VOICES.items() if len(voices[s]) < share * len(people)), "train"
-        )
-        voices[split] += families[name]
+    for names in sorted(families(people), key=lambda f: hashlib.sha256(f[0].encode()).digest()):
+        room = (s for s, share in _VOICES.items() if len(voices[s] + names) <= share * len(people))
+        voices[next(room, "train")] += names
     return {split: sorted(names) for split, names in voices.items()}
 
 
@@ -211,7 +234,7 @@ def synthesise(clips: Sequence[Clip]) -> Iterator[np.ndarray]:
         if clip.split != split:
             split, talk = clip.split, []
         rng = np.random.default_rng(clip.seed)
-        voice = _resample(_trim(spoken / 32768), clip.warp)
+        voice = _resample(_trim(spoken / 32768), clip.warp)[:SAMPLES]
         second = _place(_reverberate(voice, clip.reverberation, rng), clip.place)
         noise = _noise(clip.noise, talk, rng)
         talk = [*talk[-31:], voice]
@@ -251,7 +274,7 @@ def _reverberate(x: np.ndarray, seconds: float, rng: np.random.Generator) -> np.
 
 
 def _place(x: np.ndarray, place: float) -> np.ndarray:
-    """``x`` somewhere in one second of silence; cut at its end if longer."""
+    """``x`` somewhere in one second of silence; cut at its end if longer, as clips are."""
     second = np.zeros(SAMPLES)
     x = x[:SAMPLES]
     start = int(place * (SAMPLES - len(x)))

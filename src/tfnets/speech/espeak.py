@@ -14,11 +14,13 @@ import ctypes
 import importlib.util
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,7 @@ SAMPLE_RATE = 22_050
 
 _SYNCHRONOUS, _UTF8 = 2, 1
 _RATE, _PITCH = 1, 3
+_VARIANTS = "espeak-ng-data/voices/!v"
 _LIBRARIES = ("libespeak-ng.so", "libespeak-ng.dylib", "espeak-ng.dll")
 
 
@@ -50,7 +53,28 @@ def home() -> Path:
 
 def variants() -> list[str]:
     """Names of all voice variants, sorted."""
-    return sorted(path.name for path in (home() / "espeak-ng-data/voices/!v").iterdir())
+    return sorted(path.name for path in (home() / _VARIANTS).iterdir())
+
+
+def formants() -> dict[str, tuple[float, ...]]:
+    """Formant frequencies of every voice variant by its name, in % of the usual ones.
+
+    Nine a variant, formants 0 to 8, from the lines ``formant NUMBER FREQUENCY ...`` of
+    its file; 100 where there is none.
+    """
+    result = {}
+    for name in variants():
+        frequencies = [100.0] * 9
+        text = (home() / _VARIANTS / name).read_text(encoding="utf-8", errors="replace")
+        for number, frequency in re.findall(r"^\s*formant\s+([0-8])\s+(\d+)", text, re.MULTILINE):
+            frequencies[int(number)] = float(frequency)
+        result[name] = tuple(frequencies)
+    return result
+
+
+def version() -> str:
+    """Version of the wheel that eSpeak NG comes in."""
+    return metadata.version("espeakng-loader")
 
 
 def speak(jobs: Iterable[dict]) -> Iterator[np.ndarray]:

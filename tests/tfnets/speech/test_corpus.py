@@ -1,4 +1,5 @@
 import hashlib
+import itertools
 import json
 import re
 
@@ -51,16 +52,38 @@ def test_clips_are_one_second_of_sound_at_different_levels():
     assert (clips.std(axis=1) > 0).all()
 
 
-def test_voice_families_are_in_one_split_only():
-    voices = corpus.split_voices(espeak.variants())
-    families = {split: {corpus.family(v) for v in names} for split, names in voices.items()}
-    assert not families["train"] & families["val"]
-    assert not families["train"] & families["test"]
-    assert not families["val"] & families["test"]
-    assert sum(map(len, voices.values())) > 80
+def test_voices_of_different_splits_are_nothing_alike():
+    formants = espeak.formants()
+    voices = corpus.split_voices(formants)
+    for one, two in itertools.combinations(voices.values(), 2):
+        assert not {formants[name] for name in one} & {formants[name] for name in two}
+        stems = [{name.rstrip("0123456789").lower() for name in names} for names in (one, two)]
+        assert not stems[0] & stems[1]
+    assert len(set().union(*voices.values())) == sum(map(len, voices.values())) > 80
     assert min(map(len, voices.values())) >= 8
     everyone = {name.lower() for names in voices.values() for name in names}
     assert not [name for name in everyone if "robo" in name or "whisper" in name]
+
+
+def test_families_are_joined_by_name_and_by_formants():
+    formants = {"anna": (1.0,), "anna2": (2.0,), "bert": (2.0,), "Carl": (3.0,), "dora": (4.0,)}
+    formants |= {"AnxiousCarl": (5.0,), "dora2": (1.0,)}
+    assert sorted(corpus.families(formants)) == [
+        ["AnxiousCarl", "Carl"],
+        ["anna", "anna2", "bert", "dora", "dora2"],
+    ]
+
+
+def test_formants_are_those_of_the_voice_files():
+    formants = espeak.formants()
+    assert formants["michel"] == formants["miguel"] == (105, 95, 100, 95, 30, 90, 110, 100, 100)
+    assert formants["m1"] != formants["f1"]
+
+
+def test_words_that_take_longer_than_a_second_are_cut():
+    words = ("incomprehensibilities", "antidisestablishmentarianism")
+    data = speech.load(words=words, clips=15, progress=False)
+    assert len(data.train) == 30
 
 
 def test_speakers_of_the_loaded_corpus_are_unseen_in_the_test():
