@@ -1,5 +1,7 @@
 """Folders in the user's cache that are either complete or not there."""
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -14,6 +16,7 @@ import platformdirs
 from tfnets.errors import InputError
 
 _PARTIAL = ".partial-"
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def directory() -> Path:
@@ -42,9 +45,9 @@ def folder(name: str, fill: Callable[[Path], None]) -> Path:
         InputError: If the cache folder cannot be written.
     """
     target = directory() / name
-    if target.is_dir():
-        return target
     try:
+        if target.is_dir():
+            return target
         target.parent.mkdir(parents=True, exist_ok=True)
         _sweep(target.parent)
         partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=target.parent))
@@ -52,13 +55,16 @@ def folder(name: str, fill: Callable[[Path], None]) -> Path:
         raise _unwritable(error) from None
     try:
         fill(partial)
+        partial.chmod(target.parent.stat().st_mode)  # mkdtemp's folders are their maker's only
         try:
             partial.rename(target)
         except OSError:
             if not target.is_dir():
                 raise
     except OSError as error:
-        raise _unwritable(error) from error
+        if error.errno in _UNWRITABLE:
+            raise _unwritable(error) from error
+        raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target
@@ -67,8 +73,9 @@ def folder(name: str, fill: Callable[[Path], None]) -> Path:
 def _sweep(parent: Path) -> None:
     """Deletes what processes that were killed hard, a day ago or more, left half-written."""
     for partial in parent.glob(f"{_PARTIAL}*"):
-        if partial.stat().st_mtime < time.time() - 24 * 3600:
-            shutil.rmtree(partial, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # its process has just finished it
+            if partial.stat().st_mtime < time.time() - 24 * 3600:
+                shutil.rmtree(partial, ignore_errors=True)
 
 
 def _unwritable(error: OSError) -> InputError:

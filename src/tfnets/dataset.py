@@ -1,5 +1,6 @@
 """What every task's ``load`` returns and every training takes."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -103,11 +104,11 @@ class Dataset:
                 f"{self.source}: only one class, {self.classes[0]!r}; "
                 "a classifier needs two or more."
             )
-        twice = next((name for name in self.classes if self.classes.count(name) > 1), None)
-        if twice is not None:
-            raise InputError(
-                f"{self.source}: two classes are called {twice!r}; names must differ."
-            )
+        for name, times in Counter(self.classes).items():
+            if times > 1:
+                raise InputError(
+                    f"{self.source}: {times} classes are called {name!r}; names must differ."
+                )
         for name, split in self.splits.items():
             self._check_split(name, split)
         self._check_groups()

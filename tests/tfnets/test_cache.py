@@ -63,6 +63,21 @@ def test_a_full_disk_is_one_line(fresh_cache):
     assert not list(fresh_cache.iterdir())
 
 
+def test_an_error_that_is_not_about_writing_stays_what_it_is(fresh_cache):
+    def fill(folder):
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        cache.folder("data", fill)
+    assert not list(fresh_cache.iterdir())
+
+
+def test_a_cached_folder_can_be_read_by_those_who_read_the_cache(fresh_cache):
+    fresh_cache.mkdir(mode=0o755)
+    folder = cache.folder("data", lambda folder: None)
+    assert folder.stat().st_mode == fresh_cache.stat().st_mode
+
+
 def test_what_a_killed_process_left_is_swept_after_a_day(fresh_cache):
     old, young = fresh_cache / ".partial-old", fresh_cache / ".partial-young"
     for folder in (old, young):

@@ -1,5 +1,6 @@
 """Spoken words from a folder, an .npz file or the built-in corpus."""
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,6 +52,16 @@ def load(
         InputError: For anything that is missing, unreadable, of the wrong kind, or
             does not fit together.
     """
+    try:
+        dataset = _from_source(data, words, clips, progress)
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or data}: cannot be read: {error.strerror or error}."
+        ) from None
+    return dataset.check().standardise()
+
+
+def _from_source(data: str | Path, words: Sequence[str], clips: int, progress: bool) -> Dataset:
     if str(data) == BUILTIN:
         _check_words(words)
         started = time.perf_counter()
@@ -58,13 +69,12 @@ def load(
         rendering = time.perf_counter() - started
         dataset = from_folder(folder, words, progress, name="built-in synthesised speech")
         dataset.seconds["rendering"] = rendering
-    elif str(data).endswith(".npz"):
-        dataset = from_npz(Path(data))
-    else:
-        _check_words(words)
-        folder = Path(data).expanduser()
-        dataset = from_folder(folder, words, progress, name=folder.name)
-    return dataset.check().standardise()
+        return dataset
+    path = Path(os.path.expanduser(data))
+    if path.suffix == ".npz":
+        return from_npz(path)
+    _check_words(words)
+    return from_folder(path, words, progress, name=path.resolve().name)
 
 
 def _check_words(words: Sequence[str]) -> None:

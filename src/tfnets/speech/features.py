@@ -10,6 +10,9 @@ SAMPLE_RATE = 16_000
 SAMPLES = 16_000
 FRAMES, BANDS = SHAPE = (101, 40)
 
+# Goes into the key of cached features: a change beside SETTINGS makes new ones.
+RECIPE = 1
+
 SETTINGS = {
     "fft_length": 512,
     "sequence_stride": 160,

@@ -11,7 +11,7 @@ import numpy as np
 
 from tfnets import cache
 from tfnets.dataset import SPLITS, Dataset, Split
-from tfnets.errors import InputError
+from tfnets.errors import InputError, first_line
 from tfnets.progress import Progress
 from tfnets.speech import features, wav
 
@@ -21,26 +21,29 @@ LISTS = {"val": "validation_list.txt", "test": "testing_list.txt"}
 def from_folder(folder: Path, words: Sequence[str], progress: bool, *, name: str) -> Dataset:
     """The clips of a folder in the layout of Speech Commands, features from the cache."""
     paths, split_kind = list_clips(folder, words)
+    speakers = _have_speakers(folder, paths)
+    if not speakers:
+        split_kind = split_kind.replace("by speaker", "speakers unknown")
     started = time.perf_counter()
     stats = {path: folder.joinpath(path).stat() for split in SPLITS for path in paths[split]}
     key = cache.key(
         folder=str(folder.resolve()),
         clips={path: [stat.st_size, stat.st_mtime_ns] for path, stat in stats.items()},
-        splits={split: len(paths[split]) for split in SPLITS},
-        words=list(words),
+        splits=paths,
         features=features.SETTINGS,
+        recipe=features.RECIPE,
     )
     cached = cache.folder(
         f"speech/features-{key}", lambda target: _fill_features(target, folder, paths, progress)
     )
-    x, digest = _read_features(cached)
+    x, digest = _read_features(cached, paths)
     splits = {}
     for split in SPLITS:
         folders = [path.split("/")[0] for path in paths[split]]
         splits[split] = Split(
             x=x[split],
             y=np.array([list(words).index(word) for word in folders], np.int32),
-            groups=np.array([_speaker(path) for path in paths[split]]),
+            groups=np.array([_speaker(path) for path in paths[split]]) if speakers else None,
         )
     return Dataset(
         name=name,
@@ -54,14 +57,28 @@ def from_folder(folder: Path, words: Sequence[str], progress: bool, *, name: str
     )
 
 
-def _read_features(cached: Path) -> tuple[dict[str, np.ndarray], str]:
+def _have_speakers(folder: Path, paths: dict[str, list[str]]) -> bool:
+    """Whether the file names say who speaks: all of them do, or none."""
+    clips = [path for split in SPLITS for path in paths[split]]
+    nameless = [path for path in clips if "_nohash_" not in path]
+    if nameless and len(nameless) < len(clips):
+        raise InputError(
+            f"{folder / nameless[0]} does not say who speaks, as other clips do; all clips must "
+            "be called <speaker>_nohash_<take>.wav, or none."
+        )
+    return not nameless
+
+
+def _read_features(cached: Path, paths: dict[str, list[str]]) -> tuple[dict[str, np.ndarray], str]:
     try:
         x = {split: np.load(cached / f"{split}.npy", allow_pickle=False) for split in SPLITS}
+        for split in SPLITS:
+            if x[split].shape != (len(paths[split]), *features.SHAPE):
+                raise ValueError(f"{split} has shape {x[split].shape}")
         return x, json.loads((cached / "digest.json").read_text())
-    except (OSError, EOFError, ValueError) as error:
-        why = str(error).splitlines()[0]
+    except Exception as error:  # what NumPy makes of a damaged file can be anything
         raise InputError(
-            f"the cached features in {cached} are damaged ({why}); delete it."
+            f"the cached features in {cached} are damaged ({first_line(error)}); delete it."
         ) from None
 
 
@@ -146,7 +163,7 @@ def _split_by_lists(
 
 
 def _speaker(path: str) -> str:
-    """The speaker of a clip: its file name before ``_nohash_``."""
+    """The speaker of a clip: its file name before ``_nohash_``, or else all of it."""
     return re.sub(r"_nohash_.*$", "", path.rpartition("/")[2])
 
 

@@ -1,20 +1,20 @@
 """Ready matrices from an .npz file: the form in which the course hands out its data."""
 
 import hashlib
-import zipfile
 from pathlib import Path
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
 from tfnets.dataset import SPLITS, Dataset, Split
-from tfnets.errors import InputError
+from tfnets.errors import InputError, first_line
 from tfnets.speech import features
+
+_MOST_CLASSES = 100_000
 
 
 def from_npz(path: Path) -> Dataset:
     """Ready matrices from an .npz file, never unpickled."""
-    path = path.expanduser()
     arrays = _read_npz(path)
     needed = ("x_train", "y_train", "x_test", "y_test")
     missing = [key for key in needed if key not in arrays]
@@ -29,10 +29,11 @@ def from_npz(path: Path) -> Dataset:
     x = {split: _samples(path, f"x_{split}", arrays) for split in given}
     y = {split: _labels(path, f"y_{split}", arrays) for split in given}
     if "classes" in arrays:
-        classes = tuple(str(name) for name in arrays["classes"].ravel())
+        classes = _names(path, arrays["classes"])
     else:
         most = max((int(labels.max()) for labels in y.values() if len(labels)), default=0)
-        classes = tuple(str(number) for number in range(most + 1))
+        # Above the limit the check of the data set says what range the labels have.
+        classes = tuple(str(number) for number in range(min(most, _MOST_CLASSES) + 1))
     kind = "as given in the file"
     if "val" not in given:
         kind += ", a stratified 10 % of training for validation"
@@ -61,9 +62,21 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
             if isinstance(arrays, np.ndarray):
                 raise ValueError("it holds a single array")
             return {key: arrays[key] for key in arrays.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        why = str(error).splitlines()[0]
-        raise InputError(f"{path} is not a readable .npz file of plain arrays: {why}") from None
+    except Exception as error:  # what NumPy and zlib make of a damaged file can be anything
+        raise InputError(
+            f"{path} is not a readable .npz file of plain arrays: {first_line(error)}."
+        ) from None
+
+
+def _names(path: Path, classes: np.ndarray) -> tuple[str, ...]:
+    if classes.ndim != 1 or not len(classes) or classes.dtype.kind not in "USiu":
+        raise InputError(
+            f"{path}: classes has shape {classes.shape} and dtype {classes.dtype}; names "
+            "(classes,) are needed."
+        )
+    if classes.dtype.kind == "S":
+        classes = np.char.decode(classes, "utf-8", "replace")
+    return tuple(str(name) for name in classes)
 
 
 def _samples(path: Path, key: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
@@ -75,7 +88,8 @@ def _samples(path: Path, key: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
         )
     if x.dtype.kind not in "fiu":
         raise InputError(f"{path}: {key} has dtype {x.dtype}; real numbers are needed.")
-    return np.ascontiguousarray(x, np.float32)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is reported
+        return np.ascontiguousarray(x, np.float32)
 
 
 def _labels(path: Path, key: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
@@ -90,6 +104,8 @@ def _labels(path: Path, key: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
             f"{path}: {key} has shape {arrays[key].shape} and dtype {y.dtype}; class numbers "
             "(n,) or one-hot rows (n, classes) are needed."
         )
+    if len(y) and not np.abs(y).max() < 2**31:
+        raise InputError(f"{path}: {key} holds {np.abs(y).max()}, which is no class number.")
     return y.astype(np.int32)
 
 

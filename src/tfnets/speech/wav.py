@@ -1,5 +1,6 @@
 """Reading and writing 16 kHz mono 16-bit PCM, and nothing else."""
 
+import os
 import wave
 from pathlib import Path
 
@@ -17,7 +18,7 @@ def read(path: str | Path) -> np.ndarray:
             16 kHz mono 16-bit PCM.
     """
     wanted = "16 kHz mono 16-bit PCM is needed"
-    path = Path(path).expanduser().absolute()
+    path = Path(os.path.expanduser(path)).absolute()
     try:
         with wave.open(str(path), "rb") as file:
             rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()

@@ -110,6 +110,32 @@ def test_features_are_cached_and_follow_the_clips(speech_folder, fresh_cache, mo
     assert load(speech_folder).digest != first.digest
 
 
+def test_cached_features_follow_the_split(speech_folder, fresh_cache):
+    """Of two speakers one moves from validation to test and the other the other way."""
+    before = load(speech_folder)
+    for name, speaker in (("validation_list.txt", 5), ("testing_list.txt", 4)):
+        text = (speech_folder / name).read_text()
+        (speech_folder / name).write_text(
+            text.replace(f"speaker{9 - speaker}", f"speaker{speaker}")
+        )
+    after = load(speech_folder)
+    np.testing.assert_array_equal(after.val.x, before.test.x)
+    np.testing.assert_array_equal(after.test.x, before.val.x)
+    assert set(after.val.groups) == {"speaker5"}
+
+
+def test_clips_whose_names_tell_no_speaker(tmp_path, write_clip):
+    for word in ("no", "go"):
+        for number in range(40):
+            write_clip(tmp_path / word / f"clip{number}.wav", samples=100)
+    data = load(tmp_path, ("no", "go"))
+    assert data.split_kind == "speakers unknown, from the hash of the name"
+    assert all(split.groups is None for split in data.splits.values())
+    write_clip(tmp_path / "no/anna_nohash_0.wav")
+    with pytest.raises(InputError, match=r"no/clip0\.wav does not say who speaks, as other clips"):
+        load(tmp_path, ("no", "go"))
+
+
 @pytest.mark.parametrize("damage", [b"", b"no array"])
 def test_a_damaged_cache_is_named(speech_folder, fresh_cache, damage):
     load(speech_folder)
@@ -270,8 +296,14 @@ BROKEN = {
     "fewer training labels": ({"y_train": np.arange(9) % 3}, "60 train samples but 9 train lab"),
     "fractions": ({"y_train": np.arange(60) / 3}, "y_train has shape .60,. and dtype float64; cl"),
     "label not in classes": ({"classes": np.array(["a", "b"])}, "labels run from 0 to 2, but the"),
-    "a class name twice": ({"classes": np.array(["a", "b", "a"])}, "two classes are called 'a'"),
+    "a class name twice": ({"classes": np.array(["a", "b", "a"])}, "2 classes are called 'a'"),
     "negative label": ({"y_test": np.arange(12) % 3 - 1}, "test labels run from -1 to 1, but"),
+    "huge label": ({"y_test": np.arange(12) + 2**40}, "y_test holds 1099511627787, which is no"),
+    "a year for a label": (
+        {"y_test": np.arange(12) + 2**30},
+        "class '3' has no samples in",
+    ),
+    "no class names": ({"classes": np.array([])}, r"classes has shape \(0,\) and dtype float64"),
     "class without test": ({"y_test": np.arange(12) % 2}, "class '2' has no samples in the test"),
     "one class": (
         {"y_train": np.zeros(60, int), "y_test": np.zeros(12, int)},
@@ -336,6 +368,39 @@ def test_corrupt_npz(npz, damage):
         )
     with pytest.raises(InputError, match=r"data\.npz is not a readable \.npz file"):
         load(path)
+
+
+def test_npz_of_any_damage_is_one_line(npz):
+    """Bytes of the compressed data, the headers and the directory, each set wrong."""
+    path = npz()
+    np.savez_compressed(path, **matrices())
+    content = path.read_bytes()
+    for place in range(0, len(content), 97):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        try:
+            load(path)
+        except InputError as error:
+            assert "\n" not in str(error)  # noqa: PT017  other exceptions must come through
+
+
+def test_npz_class_names_as_bytes(npz):
+    assert load(npz(classes=np.array([b"a", b"b", "ü".encode()]))).classes == ("a", "b", "ü")
+
+
+def test_a_folder_is_named_even_if_it_is_given_as_a_dot(speech_folder, monkeypatch):
+    monkeypatch.chdir(speech_folder)
+    assert load(".").name == "commands"
+
+
+def test_what_cannot_be_read_is_named(speech_folder):
+    (speech_folder / "no/x_nohash_0.wav").symlink_to("nowhere")
+    with pytest.raises(InputError, match=r"x_nohash_0\.wav: cannot be read: No such file"):
+        load(speech_folder)
+
+
+def test_a_home_that_does_not_exist():
+    with pytest.raises(InputError, match="data folder '~nobody-of-that-name/a' does not exist"):
+        load("~nobody-of-that-name/a")
 
 
 def test_unwritable_cache(speech_folder, tmp_path, monkeypatch):
