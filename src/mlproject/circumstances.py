@@ -14,7 +14,8 @@ def tags() -> dict[str, str]:
     return {
         **versions,
         "version.python": platform.python_version(),
-        "threads": str(_cpus()),
+        # As many as TensorFlow takes for one operation.
+        "threads": os.environ.get("TF_NUM_INTRAOP_THREADS") or str(_cpus()),
         "host": socket.gethostname(),
         "pid": process(os.getpid()),
     }
@@ -58,10 +59,20 @@ def launchers() -> list[str]:
         stat = _stat(pid)
         if stat is None:
             return chain
-        if b"mlflow" in Path(f"/proc/{pid}/cmdline").read_bytes():
+        if _is_mlflow(pid):
             return chain
         pid = int(stat[1])
     return []
+
+
+def _is_mlflow(pid: int) -> bool:
+    """Whether a process is the program ``mlflow``, with an interpreter before it or not."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return False
+    names = [os.path.basename(word) for word in words[:3]]
+    return "mlflow" in names[:2] or names[1:] in (["-m", "mlflow"], ["-m", "mlflow.cli"])
 
 
 def _stat(pid: int) -> list[str] | None:

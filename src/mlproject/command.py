@@ -19,28 +19,31 @@ def main(cli: click.Group) -> None:
     """
     from tfnets.errors import InputError
 
-    interrupt.listen()
     try:
-        code, message = cli.main(standalone_mode=False) or 0, ""
-    except interrupt.Interrupted as error:
-        code, message, status = error.exit_code, f"{error}.", "KILLED"
-    except InputError as error:
-        code, message, status = 1, str(error), "FAILED"
-    except click.ClickException as error:
-        code, message, status = error.exit_code, error.format_message(), "FAILED"
-    if message:
+        interrupt.listen()
+        try:
+            sys.exit(cli.main(standalone_mode=False) or 0)
+        except interrupt.Interrupted as error:
+            code, message, status = error.exit_code, f"{error}.", "KILLED"
+        except InputError as error:
+            code, message, status = 1, str(error), "FAILED"
+        except click.ClickException as error:
+            code, message, status = error.exit_code, error.format_message(), "FAILED"
         message = " ".join(message.split())
         click.echo(f"Error: {message}", err=True)
         _end_waiting_run(status, message)
+    except interrupt.Interrupted as error:  # while we were ending
+        code = error.exit_code
     sys.exit(code)
 
 
 def _end_waiting_run(status: str, message: str) -> None:
     """Ends the run of ``mlflow run`` if we stopped before we took it over."""
     if "MLFLOW_RUN_ID" in os.environ:
-        from mlproject import tracking
+        with interrupt.held():
+            from mlproject import tracking
 
-        tracking.end_waiting(status, message)
+            tracking.end_waiting(status, message)
 
 
 def start_tensorflow() -> None:

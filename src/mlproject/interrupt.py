@@ -1,15 +1,22 @@
 """Ctrl-C, SIGTERM, a closed terminal and a vanished ``mlflow run`` all end a run alike."""
 
+import contextlib
+import math
 import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 
 from mlproject import circumstances
 
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
+
+# Signals within so many seconds of the first are the same wish: ``mlflow run`` answers
+# Ctrl-C, which reaches us too, with a SIGTERM of its own while the run is being ended.
+_SAME = 5.0
 
 
 class Interrupted(BaseException):
@@ -20,22 +27,53 @@ class Interrupted(BaseException):
         self.exit_code = 128 + signum
 
 
+class _State:
+    """What has been asked of this process, and whether now is the time for it."""
+
+    first = -math.inf  # when the wish was first heard
+    holding = 0  # how many `held` are open
+    waiting: int | None = None  # the signal that a `held` keeps back
+
+
 def listen() -> None:
-    """From now on the first signal raises :class:`Interrupted`; further ones are ignored.
+    """From now on a signal raises :class:`Interrupted`, its repetitions do not.
 
-    They have to be: ``mlflow run`` answers Ctrl-C with a SIGTERM of its own while
-    the run is being ended.
+    What the process was started to ignore (``nohup``, a job in the background) it goes on
+    ignoring.
     """
-
-    def on_signal(signum, frame):
-        for each in SIGNALS:
-            signal.signal(each, signal.SIG_IGN)
-        raise Interrupted(signum)
-
     for each in SIGNALS:
-        signal.signal(each, on_signal)
+        if signal.getsignal(each) != signal.SIG_IGN:
+            signal.signal(each, _on_signal)
     if "MLFLOW_RUN_ID" in os.environ and os.name == "posix":
         threading.Thread(target=_watch, args=(circumstances.launchers(),), daemon=True).start()
+
+
+def _on_signal(signum, frame):
+    now = time.monotonic()
+    if now - _State.first < _SAME:
+        return
+    if _State.holding and _State.waiting is None:
+        _State.first, _State.waiting = now, signum
+        return
+    _State.first = now
+    raise Interrupted(signum)
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Keeps a signal back until the block is done; one that is repeated later breaks in.
+
+    For what must not be left half-done and can hang all the same: the start and the end of
+    a run in a store that may be a server.
+    """
+    _State.holding += 1
+    try:
+        yield
+    finally:
+        _State.holding -= 1
+    if not _State.holding and _State.waiting is not None:
+        signum, _State.waiting = _State.waiting, None
+        raise Interrupted(signum)
 
 
 def _watch(launchers: list[str]) -> None:

@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
@@ -20,23 +21,25 @@ from mlflow.types import Schema, TensorSpec
 from mlflow.utils import name_utils
 
 import tfnets
-from mlproject import circumstances
-from mlproject.interrupt import Interrupted
+from mlproject import circumstances, interrupt
 from tfnets.dataset import Dataset
-from tfnets.errors import InputError
+from tfnets.errors import InputError, first_line
 
 _MODEL = "model"
 _CONTEXTS = {"train": "training", "val": "validation", "test": "test"}
 
 
 def _timed(method: Callable) -> Callable:
-    """Adds the time that a method takes to its run's ``seconds``."""
+    """Adds the time that a method takes to its run's ``seconds``; says where logging failed."""
 
     @functools.wraps(method)
     def timed(self, *args, **kwargs):
         started = time.perf_counter()
         try:
             return method(self, *args, **kwargs)
+        except MlflowException as error:
+            where = mlflow.get_tracking_uri()
+            raise InputError(f"cannot log to {where}: {first_line(error)}.") from error
         finally:
             self.seconds += time.perf_counter() - started
 
@@ -173,41 +176,69 @@ def run(name: str, *, task: str, stage: str, parameters: dict) -> Iterator[Run]:
     """
     started = time.perf_counter()
     try:
-        current = Run(_start(), started)
+        with interrupt.held():
+            # With its tags from the first moment: they tell whose it is, should we be killed.
+            active = _start({"task": task, "stage": stage, **circumstances.tags()})
+        current = Run(active, started)
         _end_abandoned(current.experiment_id)
         if _is_generated(current.name):
             current.name = name
             current.log_tags({"mlflow.runName": name})
-        current.log_tags({"task": task, "stage": stage, **circumstances.tags()})
         current.log_parameters(parameters)
         yield current
-        mlflow.end_run("FINISHED")
+        with interrupt.held():
+            _finish(current)
     except BaseException as error:
-        status = "KILLED" if isinstance(error, Interrupted | KeyboardInterrupt) else "FAILED"
-        _end(status, " ".join(f"{error or type(error).__name__}".split()))
+        interrupted = isinstance(error, interrupt.Interrupted | KeyboardInterrupt)
+        with interrupt.held():
+            reason = " ".join(str(error).split()) or type(error).__name__
+            _end("KILLED" if interrupted else "FAILED", reason)
         raise
 
 
-def _start() -> mlflow.ActiveRun:
+def _start(tags: dict[str, str]) -> mlflow.ActiveRun:
+    waiting = os.environ.get("MLFLOW_RUN_ID")
     try:
-        return mlflow.start_run(log_system_metrics=False)
-    except (MlflowException, OSError) as error:
-        raise InputError(f"cannot start a run at {mlflow.get_tracking_uri()}: {error}") from None
+        return mlflow.start_run(tags=tags, log_system_metrics=False)
+    except BaseException as error:
+        if waiting:  # MLflow has forgotten it; it still has to be ended
+            os.environ["MLFLOW_RUN_ID"] = waiting
+        if isinstance(error, MlflowException | OSError):
+            where = mlflow.get_tracking_uri()
+            raise InputError(f"cannot start a run at {where}: {first_line(error)}.") from None
+        raise
 
 
-def _end(status: str, error: str) -> None:
-    """Ends the active run, if there is one; why it ended comes second to that it ends."""
-    if mlflow.active_run() is None:
+def _finish(current: Run) -> None:
+    try:
+        mlflow.end_run("FINISHED")
+    except MlflowException as error:
+        where = f"run {current.id} at {mlflow.get_tracking_uri()}"
+        raise InputError(f"cannot end {where} as FINISHED: {first_line(error)}.") from error
+
+
+def _end(status: str, reason: str) -> None:
+    """Ends the active run, if there is one; that it ends matters more than that we know why.
+
+    Raises nothing: an unreachable store must not hide what went wrong before.
+    """
+    active = mlflow.active_run()
+    if active is None:
         return
-    with contextlib.suppress(MlflowException):
-        mlflow.set_tag("error", error[:500])
-    mlflow.end_run(status)
+    with contextlib.suppress(Exception):
+        mlflow.set_tag("error", reason[:500])
+    try:
+        mlflow.end_run(status)
+    except Exception as error:
+        where = f"run {active.info.run_id} at {mlflow.get_tracking_uri()}"
+        print(f"cannot end {where} as {status}: {first_line(error)}.", file=sys.stderr)
 
 
-def end_waiting(status: str, error: str) -> None:
+def end_waiting(status: str, reason: str) -> None:
     """Ends the run that ``mlflow run`` made for this process and that nothing took over."""
-    _start()
-    _end(status, error)
+    with contextlib.suppress(InputError):  # what brought us here has been said
+        _start({})
+    _end(status, reason)
 
 
 def latest_model(task: str) -> str:
@@ -254,10 +285,9 @@ def load_model(model: str, task: str):
     try:
         return mlflow.tensorflow.load_model(uri), uri
     except Exception as error:  # what is wrong with somebody's model can be anything
-        why = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
         raise InputError(
-            f"no model can be loaded from {model!r}: {why}; give 'latest', the id of a "
-            "finished training run or a model URI."
+            f"no model can be loaded from {model!r}: {first_line(error)}; give 'latest', the "
+            "id of a finished training run or a model URI."
         ) from error
 
 

@@ -135,6 +135,82 @@ def test_a_signal_ends_the_run_as_killed(store, start, sent):
     assert "Traceback" not in text
 
 
+# A signal at the worst moment: while MLflow makes the run, or while it ends it.
+BAD_MOMENT = """
+import os, signal, sys
+from mlflow.tracking import MlflowClient
+
+def with_signal(method, when):
+    def patched(*args, **kwargs):
+        if when == "before":
+            os.kill(os.getpid(), signal.SIGTERM)
+        result = method(*args, **kwargs)
+        if when == "after":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return result
+    return patched
+
+method, when, *sys.argv[1:] = sys.argv[1:]
+setattr(MlflowClient, method, with_signal(getattr(MlflowClient, method), when))
+from mlproject import command, speech
+command.main(speech.cli)
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "when", "status"),
+    [("create_run", "after", "KILLED"), ("set_terminated", "before", "FINISHED")],
+)
+def test_a_signal_while_a_run_starts_or_ends(store, start, method, when, status):
+    process = start(sys.executable, "-c", BAD_MOMENT, method, when, "gru", *TINY)
+    assert process.wait(PATIENCE) == 128 + signal.SIGTERM
+    assert the_run(store).info.status == status
+    assert "Traceback" not in process.log.read_text()
+
+
+def test_a_store_that_fails_in_the_middle(store, start):
+    code = """
+import sys
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+def fail(*args, **kwargs):
+    raise MlflowException("the server is gone\\nand will not come back")
+
+MlflowClient.log_batch = fail
+from mlproject import command, speech
+command.main(speech.cli)
+"""
+    process = start(sys.executable, "-c", code, "gru", *TINY)
+    assert process.wait(PATIENCE) == 1
+    last = process.log.read_text().strip().splitlines()[-1]
+    assert last.startswith("Error: cannot log to sqlite:///")
+    assert last.endswith(": the server is gone.")
+    assert the_run(store).info.status == "FAILED"
+
+
+def test_a_signal_that_the_process_was_started_to_ignore_stays_ignored(store, start):
+    """As with nohup, or a job in the background of a script."""
+    process = start("nohup", *direct(*LONG[:3], "3", "--batch-size", "45"))
+    wait_for(lambda: "epoch 1/" in process.log.read_text(), "training", process)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(PATIENCE) == 0
+    assert the_run(store).info.status == "FINISHED"
+
+
+def test_ctrl_c_while_the_corpus_is_rendered(store, start, fresh_cache):
+    """As a terminal does it: eSpeak's process gets the signal, too."""
+    process = start(*direct("--clips", "3000"))
+    wait_for(lambda: "rendering" in process.log.read_text(), "rendering", process)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(PATIENCE) == 128 + signal.SIGINT
+    lines = process.log.read_text().strip().splitlines()
+    assert lines[-1] == "Error: interrupted by SIGINT."
+    assert not any("Traceback" in line for line in lines)
+    assert the_run(store).info.status == "KILLED"
+    assert not [path for path in fresh_cache.rglob("*") if path.is_file()]
+
+
 def test_ctrl_c_on_mlflow_run_leaves_nothing_running(store, start):
     process = start(*project(*LONG))
     wait_for(lambda: "epoch      2/" in process.log.read_text(), "training", process)

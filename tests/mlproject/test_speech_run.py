@@ -265,6 +265,12 @@ def test_an_unexpected_exception_ends_the_run_as_failed(store):
     (run,) = store.search_runs(["0"])
     assert run.info.status == "FAILED"
     assert run.data.tags["error"] == "oops"
+    with (
+        pytest.raises(MemoryError),
+        tracking.run("x", task="speech", stage="train", parameters={}),
+    ):
+        raise MemoryError
+    assert store.search_runs(["0"], max_results=1)[0].data.tags["error"] == "MemoryError"
 
 
 def test_ctrl_c_in_a_notebook_ends_the_run_as_killed(store):
