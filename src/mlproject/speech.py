@@ -90,8 +90,9 @@ def classify(**parameters):
         command.start_tensorflow()
         from mlproject import speech_run
 
-        summary = speech_run.classify(parameters["wav"], parameters["model"], run)
-    click.echo(summary)
+        heard = speech_run.classify(parameters["wav"], parameters["model"])
+        click.echo(heard)  # first of all: no trouble with logging may cost the answer
+        speech_run.log_heard(heard, run)
 
 
 def _run(name: str, stage: str, parameters: dict):

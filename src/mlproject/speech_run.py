@@ -1,6 +1,7 @@
 """What the runs of the speech task do: train, evaluate, log; classify a clip."""
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -153,36 +154,61 @@ def _summary(
     return "\n" + "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
-def classify(path: str, model: str, run: tracking.Run) -> str:
-    """Classifies one clip and logs the probabilities.
+@dataclass(frozen=True)
+class Heard:
+    """What a model hears in a clip; ``print`` it.
+
+    Attributes:
+        clip: The clip's path.
+        model: URI of the model.
+        probabilities: By word, the most probable first.
+    """
+
+    clip: Path
+    model: str
+    probabilities: dict[str, float]
+
+    @property
+    def word(self) -> str:
+        """The most probable word."""
+        return next(iter(self.probabilities))
+
+    def __str__(self) -> str:
+        width = max(map(len, self.probabilities))
+        bars = [
+            f"  {name:<{width}}  {probability:.4f}  {'#' * round(40 * probability)}"
+            for name, probability in self.probabilities.items()
+        ]
+        return "\n".join([f"{self.clip.name}: {self.word}", *bars, f"Model: {self.model}"])
+
+
+def classify(path: str, model: str) -> Heard:
+    """Classifies one clip.
 
     Args:
         path: A WAV file, 16 kHz mono 16-bit PCM.
         model: As for :func:`mlproject.tracking.load_model`.
-        run: Where to log.
-
-    Returns:
-        The word and the probabilities, for the user.
 
     Raises:
         InputError: For a clip that cannot be read or a model that does not take waveforms.
     """
     samples = wav.read(path).astype(np.float32) / 32768
     network, uri = tracking.load_model(model, "speech")
-    if not isinstance(network.output, dict) or len(network.inputs[0].shape) != 2:
-        raise InputError(
-            f"model {uri} takes inputs of shape {network.inputs[0].shape}, not waveforms; a "
-            "model of a run on audio is needed."
-        )
-    outputs = network.predict(samples[np.newaxis], verbose=0)
-    probabilities = {name: float(values[0]) for name, values in outputs.items()}
-    ranked = sorted(probabilities, key=probabilities.get, reverse=True)
-    columns = {"word": ranked, "probability": [probabilities[name] for name in ranked]}
+    inputs, outputs = getattr(network, "input_shape", None), getattr(network, "output", None)
+    if not isinstance(outputs, dict) or not isinstance(inputs, tuple) or len(inputs) != 2:
+        what = f"takes inputs of shape {inputs}, not waveforms" if inputs else "is none of ours"
+        raise InputError(f"model {uri} {what}; a model of a run on audio is needed.")
+    answers = network.predict(samples[np.newaxis], verbose=0)
+    probabilities = {name: float(values[0]) for name, values in answers.items()}
+    ranked = dict(sorted(probabilities.items(), key=lambda item: -item[1]))
+    return Heard(Path(path), uri, ranked)
+
+
+def log_heard(heard: Heard, run: tracking.Run) -> None:
+    """Logs the probabilities of a clip as a table."""
+    columns = {
+        "word": list(heard.probabilities),
+        "probability": list(heard.probabilities.values()),
+    }
     run.log_table(columns, "probabilities.json")
-    run.log_tags({"word": ranked[0], "model.uri": uri})
-    width = max(map(len, ranked))
-    bars = [
-        f"  {name:<{width}}  {probabilities[name]:.4f}  {'#' * round(40 * probabilities[name])}"
-        for name in ranked
-    ]
-    return "\n".join([f"{Path(path).name}: {ranked[0]}", *bars, f"Model: {uri}"])
+    run.log_tags({"word": heard.word, "model.uri": heard.model})

@@ -308,8 +308,8 @@ def _is_generated(name: str) -> bool:
     parts = name.split("-")
     return (
         len(parts) == 3
-        and parts[0] in name_utils._GENERATOR_PREDICATES
-        and parts[1] in name_utils._GENERATOR_NOUNS
+        and parts[0] in getattr(name_utils, "_GENERATOR_PREDICATES", ())
+        and parts[1] in getattr(name_utils, "_GENERATOR_NOUNS", ())
     )
 
 

@@ -18,17 +18,18 @@ def duration(seconds: float) -> str:
 class Progress:
     """Counts steps of known number and prints ``what 40 % (4,800 of 12,000), 12 s left``.
 
-    On a terminal the line is rewritten in place; elsewhere there is a line for every
-    tenth of the work.
+    On a terminal the line is rewritten in place, and ended with the ``with`` block that
+    this belongs into; elsewhere there is a line for every tenth of the work.
 
     Args:
         what: What is being done: ``"rendering clips"``.
         total: How many steps there are.
+        shown: Whether to print at all.
         stream: Where to print; standard error by default.
     """
 
-    def __init__(self, what: str, total: int, stream: TextIO | None = None):
-        self.what, self.total = what, total
+    def __init__(self, what: str, total: int, *, shown: bool = True, stream: TextIO | None = None):
+        self.what, self.total, self.shown = what, total, shown
         self.stream = stream or sys.stderr
         self.done = 0
         self._start = time.monotonic()
@@ -38,6 +39,8 @@ class Progress:
     def step(self, n: int = 1) -> None:
         """Notes that ``n`` more steps are done."""
         self.done += n
+        if not self.shown:
+            return
         now = time.monotonic()
         if self.stream.isatty():
             if now - self._printed > 0.2 or self.done >= self.total:
@@ -55,9 +58,11 @@ class Progress:
             return f"{line}, took {duration(spent)}"
         return f"{line}, {duration(spent / self.done * (self.total - self.done))} left"
 
-    def close(self) -> None:
-        """Ends the line."""
-        if self.stream.isatty() and self.done:
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        if self._printed:
             self.stream.write("\n")
             self.stream.flush()
 

@@ -88,7 +88,7 @@ def train(
         progress: Whether to print a line an epoch, with the time left.
 
     Raises:
-        InputError: If the loss stops being a finite number.
+        InputError: If the loss of training or validation stops being a finite number.
     """
     if tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()
@@ -129,11 +129,12 @@ class _Watch(keras.callbacks.Callback):
         self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        if not math.isfinite(logs["loss"]):
-            raise InputError(
-                f"the training loss is {logs['loss']} after epoch {epoch + 1} with "
-                f"learning_rate {self.recipe.learning_rate}; a smaller one is needed."
-            )
+        for name, loss in (("training", logs["loss"]), ("validation", logs["val_loss"])):
+            if not math.isfinite(loss):
+                raise InputError(
+                    f"the {name} loss is {loss} after epoch {epoch + 1} with "
+                    f"learning_rate {self.recipe.learning_rate}; a smaller one is needed."
+                )
         metrics = {
             "train/loss": logs["loss"],
             "train/accuracy": logs["accuracy"],

@@ -218,6 +218,34 @@ def test_classify_bad_input(run, shared_store, command, clip, change, message):
     assert newest.info.status == "FAILED"
 
 
+def test_classify_with_somebody_elses_model(store, command, clip):
+    import keras
+    import tensorflow as tf
+
+    with mlflow.start_run():
+        network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+        keras_model = mlflow.tensorflow.log_model(network, name="a", pip_requirements=[])
+        module = tf.Module()
+        module.answer = tf.function(lambda x: x, input_signature=[tf.TensorSpec((None,))])
+        tf_model = mlflow.tensorflow.log_model(module, name="b", pip_requirements=[])
+    for uri in (keras_model.model_uri, tf_model.model_uri):
+        result = command(speech.cli, "classify", wav=clip, model=uri)
+        assert isinstance(result.exception, InputError)
+        assert "a model of a run on audio is needed" in str(result.exception)
+
+
+def test_the_answer_is_shown_even_if_it_cannot_be_logged(
+    run, shared_store, command, clip, monkeypatch
+):
+    def fail(*args, **kwargs):
+        raise mlflow.MlflowException("no room")
+
+    monkeypatch.setattr(mlflow, "log_table", fail)
+    result = command(speech.cli, "classify", wav=clip)
+    assert result.stdout.startswith("speaker5_nohash_0.wav: ")
+    assert str(result.exception).endswith("no room.")
+
+
 def test_a_run_on_matrices_serves_matrices(store, command, tmp_path, clip):
     rng = np.random.default_rng(0)
     y = np.arange(60) % 2

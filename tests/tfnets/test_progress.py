@@ -21,10 +21,9 @@ def test_duration(seconds, text):
 
 def test_a_line_for_every_tenth_where_there_is_no_terminal():
     stream = io.StringIO()
-    meter = Progress("counting", 1000, stream)
-    for _ in range(1000):
-        meter.step()
-    meter.close()
+    with Progress("counting", 1000, stream=stream) as meter:
+        for _ in range(1000):
+            meter.step()
     lines = stream.getvalue().splitlines()
     assert len(lines) == 10
     assert lines[3].startswith("counting 40 % (400 of 1,000), ")
@@ -35,12 +34,32 @@ def test_a_line_for_every_tenth_where_there_is_no_terminal():
 def test_one_line_rewritten_on_a_terminal():
     stream = io.StringIO()
     stream.isatty = lambda: True
-    meter = Progress("counting", 3, stream)
-    for _ in range(3):
-        meter.step()
-    meter.close()
+    with Progress("counting", 3, stream=stream) as meter:
+        for _ in range(3):
+            meter.step()
     assert stream.getvalue().count("\n") == 1
     assert stream.getvalue().count("\r") >= 2
+
+
+def test_the_line_ends_before_an_error_is_printed():
+    stream = io.StringIO()
+    stream.isatty = lambda: True
+
+    def fail():
+        with Progress("counting", 3, stream=stream) as meter:
+            meter.step()
+            raise ValueError("bad")
+
+    with pytest.raises(ValueError, match="bad"):
+        fail()
+    assert stream.getvalue().endswith("\n")
+
+
+def test_nothing_is_shown_if_one_says_so():
+    stream = io.StringIO()
+    with Progress("counting", 10, shown=False, stream=stream) as meter:
+        meter.step(10)
+    assert not stream.getvalue()
 
 
 def test_epochs_say_how_long_the_rest_takes_without_the_first_ones_compilation():

@@ -1,8 +1,10 @@
 import math
+import random
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfnets import evaluation, figures, speech, training
 from tfnets.dataset import Dataset, Split
@@ -47,7 +49,9 @@ def test_same_seed_same_bits_other_seed_others():
 def test_the_seed_alone_decides_whatever_was_drawn_before():
     data = toy()
     first = train(data, 7)
-    np.random.default_rng()
+    random.random()
+    np.random.random(3)  # noqa: NPY002  it is the global state that is to be disturbed
+    tf.random.normal((10,))
     keras.random.normal((10,))
     keras.Sequential([keras.layers.Dense(3)]).build((None, 2))
     assert figures_of(train(data, 7)) == figures_of(first)
@@ -99,6 +103,12 @@ def test_time_in_callbacks_is_not_training_time():
 def test_a_loss_that_is_no_number_ends_the_training():
     with pytest.raises(InputError, match=r"loss is nan after epoch \d with learning_rate 1e\+38"):
         train(toy(), learning_rate=1e38)
+
+
+def test_a_validation_loss_that_is_no_number_ends_the_training():
+    """One step: its loss is that before the step, so that only validation sees the damage."""
+    with pytest.raises(InputError, match="the validation loss is nan after epoch 1 with"):
+        train(toy(), learning_rate=1e38, batch_size=90, epochs=1)
 
 
 @pytest.mark.parametrize(

@@ -199,13 +199,10 @@ def plan(words: Sequence[str], clips: int, voices: dict[str, list[str]]) -> list
 def _fill(folder: Path, clips: list[Clip], progress: bool) -> None:
     for word in sorted({clip.word for clip in clips}):
         (folder / word).mkdir()
-    meter = Progress("rendering the built-in corpus", len(clips)) if progress else None
-    for clip, samples in zip(clips, synthesise(clips), strict=True):
-        wav.write(folder / clip.path, samples)
-        if meter:
+    with Progress("rendering the built-in corpus", len(clips), shown=progress) as meter:
+        for clip, samples in zip(clips, synthesise(clips), strict=True):
+            wav.write(folder / clip.path, samples)
             meter.step()
-    if meter:
-        meter.close()
     for split, name in (("val", "validation_list.txt"), ("test", "testing_list.txt")):
         paths = sorted(clip.path for clip in clips if clip.split == split)
         (folder / name).write_text("\n".join(paths) + "\n")

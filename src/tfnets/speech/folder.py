@@ -86,21 +86,18 @@ def _fill_features(
     target: Path, folder: Path, paths: dict[str, list[str]], progress: bool
 ) -> None:
     total = sum(map(len, paths.values()))
-    meter = Progress("computing log-mel features", total) if progress else None
     digest = hashlib.sha256()
-    for split in SPLITS:
-        x = np.empty((len(paths[split]), *features.SHAPE), np.float32)
-        for start in range(0, len(x), 256):
-            batch = paths[split][start : start + 256]
-            sound = np.stack([wav.one_second(wav.read(folder / path)) for path in batch])
-            x[start : start + len(batch)] = features.log_mel(sound)
-            if meter:
+    with Progress("computing log-mel features", total, shown=progress) as meter:
+        for split in SPLITS:
+            x = np.empty((len(paths[split]), *features.SHAPE), np.float32)
+            for start in range(0, len(x), 256):
+                batch = paths[split][start : start + 256]
+                sound = np.stack([wav.one_second(wav.read(folder / path)) for path in batch])
+                x[start : start + len(batch)] = features.log_mel(sound)
                 meter.step(len(batch))
-        np.save(target / f"{split}.npy", x)
-        digest.update("\n".join(paths[split]).encode())
-        digest.update(x)
-    if meter:
-        meter.close()
+            np.save(target / f"{split}.npy", x)
+            digest.update("\n".join(paths[split]).encode())
+            digest.update(x)
     (target / "digest.json").write_text(json.dumps(digest.hexdigest()))
 
 
