@@ -48,11 +48,9 @@ print([name for name in ("tensorflow", "keras", "mlflow") if name in sys.modules
 
 def test_only_the_project_file_is_called_mlproject():
     """MLflow takes the first root entry of that name in any case, also a folder."""
-    tracked = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.split("\n")
-    roots = {path.split("/")[0] for path in tracked if path}
-    assert {name for name in roots if name.lower() == "mlproject"} == {"MLproject"}
+    names = [path.name for path in ROOT.iterdir()]
+    assert [name for name in names if name.lower() == "mlproject"] == ["MLproject"]
+    assert (ROOT / "MLproject").is_file()
 
 
 def test_dependencies_stand_in_pyproject_only():

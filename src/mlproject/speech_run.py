@@ -76,6 +76,11 @@ def train(architecture: str, parameters: dict, run: tracking.Run) -> str:
     return _summary(data, trained, test, times, run)
 
 
+def _epochs(trained: training.Trained) -> str:
+    count = len(trained.history)
+    return f"{count} epoch{'s' if count > 1 else ''}"
+
+
 def _model_summary(model: keras.Model) -> str:
     text = io.StringIO()
     model.summary(print_fn=lambda line: text.write(f"{line}\n"), line_length=80)
@@ -111,7 +116,7 @@ def _description(
     serve = f"mlflow models serve -m runs:/{run.id}/model --env-manager local -p 5001"
     lines = [
         f"**{architecture}** on *{data.name}* ({', '.join(data.classes)}): test accuracy "
-        f"**{test.metrics['accuracy']:.4f}** after {len(trained.history)} epochs, "
+        f"**{test.metrics['accuracy']:.4f}** after {_epochs(trained)}, "
         f"{duration(trained.seconds)} of training, {table.total:,} parameters.",
         f"Data: {sizes} samples, split {data.split_kind}.",
         f"Gap between training and validation accuracy in the last epoch: "
@@ -142,7 +147,7 @@ def _summary(
             f"{test.metrics['accuracy']:.4f}  ({len(data.test):,} samples of {data.name})",
         ),
         ("Parameters", f"{trained.model.count_params():,}"),
-        ("Training time", f"{duration(trained.seconds)} for {len(trained.history)} epochs"),
+        ("Training time", f"{duration(trained.seconds)} for {_epochs(trained)}"),
         (
             "Wall time",
             f"{duration(times['time/total_s'])}: {spent}, imports and the rest {duration(rest)}",

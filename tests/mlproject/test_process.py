@@ -90,7 +90,8 @@ def test_mlflow_run_trains_with_every_parameter(store, start):
     given = {w[2:].replace("-", "_"): v for w, v in zip(words[::2], words[1::2], strict=True)}
     assert run.data.params == {"data": "builtin"} | given
     assert run.data.tags["mlflow.project.entryPoint"] == "speech_gru"
-    assert len(run.data.tags["mlflow.source.git.commit"]) == 40
+    if (ROOT / ".git").exists():
+        assert len(run.data.tags["mlflow.source.git.commit"]) == 40
     assert len(store.get_metric_history(run.info.run_id, "val/accuracy")) == 2
     # Two classes, all 101 frames side by side, the form with the reset gate after.
     assert run.data.metrics["params/total"] == 45312 + 6465 * 128 + 16512 + 258
