@@ -150,6 +150,13 @@ def test_convolutional_models_count_and_measure_as_derived(
         assert derived == list(layer.output.shape[1:3])
 
 
+FORMS = (
+    {},
+    {"recurrent_bias": False},
+    {"reset_after": True},
+)
+
+
 @settings(max_examples=10, deadline=None)
 @given(time=sizes, bands=sizes, classes=st.integers(2, 6), data=st.data())
 def test_speech_models_count_as_derived(time, bands, classes, data):
@@ -158,7 +165,7 @@ def test_speech_models_count_as_derived(time, bands, classes, data):
         input_shape=(time, bands),
         num_classes=classes,
         pooling=data.draw(st.sampled_from(["last", "mean", "flatten"])),
-        recurrent_bias=data.draw(st.booleans()),
+        **data.draw(st.sampled_from(FORMS)),
     )
     assert parameters.derive(model).total == model.count_params()
 

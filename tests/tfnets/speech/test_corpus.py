@@ -29,6 +29,12 @@ def test_rendering_is_the_same_to_the_bit(tmp_path, monkeypatch):
     assert contents(folders[0]) == contents(folders[1])
 
 
+def test_what_is_rendered_is_not_rendered_again(monkeypatch):
+    folder = corpus.render(WORDS, 15, progress=False)
+    monkeypatch.setattr(espeak, "speak", lambda jobs: pytest.fail("rendered again"))
+    assert corpus.render(WORDS, 15, progress=False) == folder
+
+
 def test_layout_and_sizes():
     folder = corpus.render(WORDS, 30, progress=False)
     clips = [path.relative_to(folder) for path in folder.glob("*/*.wav")]
