@@ -55,7 +55,7 @@ def test_only_the_project_file_is_called_mlproject():
 
 def test_dependencies_stand_in_pyproject_only():
     conda = yaml.safe_load((ROOT / "conda.yaml").read_text())
-    assert conda["dependencies"] == ["python=3.11", "pip", {"pip": ['-e ".[builtin]"']}]
+    assert conda["dependencies"] == ["python=3.11", "pip", {"pip": ["-e .[builtin]"]}]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["requires-python"] == ">=3.11"
     assert set(project["optional-dependencies"]) >= {"builtin", "test"}
