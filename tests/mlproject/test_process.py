@@ -16,6 +16,7 @@ import mlflow
 import numpy as np
 import pytest
 
+from mlproject import interrupt
 from tfnets.speech import wav
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +35,7 @@ def start(store, tmp_path):
         path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
         environment = os.environ | {"PATH": path}
         environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # as a user has it: quiet all the same
-        with log.open("w") as output:
+        with log.open("w") as output, default_signals():
             process = subprocess.Popen(
                 words,
                 stdout=output,
@@ -51,6 +52,19 @@ def start(store, tmp_path):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@contextlib.contextmanager
+def default_signals():
+    """Tests can themselves run under nohup or in the background; their processes must not."""
+    ignored = [each for each in interrupt.SIGNALS if signal.getsignal(each) == signal.SIG_IGN]
+    for each in ignored:
+        signal.signal(each, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for each in ignored:
+            signal.signal(each, signal.SIG_IGN)
 
 
 def wait_for(condition, what, process):
