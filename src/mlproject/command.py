@@ -1,9 +1,11 @@
 """What every command does around its work: quiet start, one-line errors, clean ends."""
 
 import contextlib
+import importlib
 import os
 import sys
 import tempfile
+from types import ModuleType
 
 import click
 
@@ -29,6 +31,7 @@ def main(cli: click.Group) -> None:
             code, message, status = 1, str(error), "FAILED"
         except click.ClickException as error:
             code, message, status = error.exit_code, error.format_message(), "FAILED"
+        interrupt.answered()
         message = " ".join(message.split())
         click.echo(f"Error: {message}", err=True)
         _end_waiting_run(status, message)
@@ -41,9 +44,17 @@ def _end_waiting_run(status: str, message: str) -> None:
     """Ends the run of ``mlflow run`` if we stopped before we took it over."""
     if "MLFLOW_RUN_ID" in os.environ:
         with interrupt.held():
-            from mlproject import tracking
+            imported("mlproject.tracking").end_waiting(status, message)
 
-            tracking.end_waiting(status, message)
+
+def imported(name: str) -> ModuleType:
+    """Imports one of our modules that needs seconds for what it imports itself.
+
+    As late as possible, so that --help answers at once; and as a whole even if a signal
+    comes meanwhile, for a half-imported MLflow could not end a run.
+    """
+    with interrupt.held():
+        return importlib.import_module(name)
 
 
 def start_tensorflow() -> None:
@@ -52,10 +63,11 @@ def start_tensorflow() -> None:
     Set TF_CPP_MIN_LOG_LEVEL to see them. Should the import fail, they are shown.
     Keras' own progress bars are off: each command says itself how far it is.
     """
-    _import_tensorflow()
-    import keras
+    with interrupt.held():
+        _import_tensorflow()
+        import keras
 
-    keras.config.disable_interactive_logging()
+        keras.config.disable_interactive_logging()
 
 
 def _import_tensorflow() -> None:

@@ -32,7 +32,7 @@ class _State:
 
     first = -math.inf  # when the wish was first heard
     holding = 0  # how many `held` are open
-    waiting: int | None = None  # the signal that a `held` keeps back
+    wish: int | None = None  # the signal that nobody has answered yet
 
 
 def listen() -> None:
@@ -52,28 +52,40 @@ def _on_signal(signum, frame):
     now = time.monotonic()
     if now - _State.first < _SAME:
         return
-    if _State.holding and _State.waiting is None:
-        _State.first, _State.waiting = now, signum
-        return
-    _State.first = now
-    raise Interrupted(signum)
+    repeated = _State.wish is not None
+    _State.first, _State.wish = now, signum
+    if repeated or not _State.holding:
+        raise Interrupted(signum)
+
+
+def check() -> None:
+    """Raises :class:`Interrupted` for a signal that has not been answered.
+
+    Where Python calls back from C (weak references, destructors), an exception is printed
+    and lost; so whoever is about to begin something asks once more.
+    """
+    if _State.wish is not None and not _State.holding:
+        raise Interrupted(_State.wish)
+
+
+def answered() -> None:
+    """Says that the process is ending as it was asked to."""
+    _State.wish = None
 
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
     """Keeps a signal back until the block is done; one that is repeated later breaks in.
 
-    For what must not be left half-done and can hang all the same: the start and the end of
-    a run in a store that may be a server.
+    For what must not be left half-done and can hang all the same: the import of large
+    packages, the start and the end of a run in a store that may be a server.
     """
     _State.holding += 1
     try:
         yield
     finally:
         _State.holding -= 1
-    if not _State.holding and _State.waiting is not None:
-        signum, _State.waiting = _State.waiting, None
-        raise Interrupted(signum)
+    check()
 
 
 def _watch(launchers: list[str]) -> None:

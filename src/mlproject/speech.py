@@ -27,12 +27,16 @@ def cli():
 )
 @click.option(
     "--clips",
-    type=click.IntRange(min=15),
+    type=click.IntRange(15, 100_000),
     default=3000,
     help="Training clips a word of the built-in corpus.",
 )
-@click.option("--epochs", type=click.IntRange(min=1), default=50, help="Passes over the data.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=1024, help="Clips a step.")
+@click.option(
+    "--epochs", type=click.IntRange(1, 2**31 - 1), default=50, help="Passes over the data."
+)
+@click.option(
+    "--batch-size", type=click.IntRange(1, 2**31 - 1), default=1024, help="Clips a step."
+)
 @click.option(
     "--learning-rate",
     type=click.FloatRange(min=0, min_open=True),
@@ -68,8 +72,7 @@ def gru(**parameters):
     name = f"gru adam seed{parameters['seed']}"
     with _run(name, "train", parameters) as run:
         command.start_tensorflow()
-        from mlproject import speech_run
-
+        speech_run = command.imported("mlproject.speech_run")
         summary = speech_run.train("gru", parameters, run)
     click.echo(summary)
 
@@ -88,18 +91,17 @@ def classify(**parameters):
     """Say which word a trained model hears in a clip, with the probabilities."""
     with _run("classify", "classify", parameters) as run:
         command.start_tensorflow()
-        from mlproject import speech_run
-
+        speech_run = command.imported("mlproject.speech_run")
         heard = speech_run.classify(parameters["wav"], parameters["model"])
         click.echo(heard)  # first of all: no trouble with logging may cost the answer
         speech_run.log_heard(heard, run)
 
 
 def _run(name: str, stage: str, parameters: dict):
-    """A tracked run; MLflow is imported here, so that --help answers at once."""
-    from mlproject import tracking
-
-    return tracking.run(name, task=TASK, stage=stage, parameters=parameters)
+    """A tracked run."""
+    return command.imported("mlproject.tracking").run(
+        name, task=TASK, stage=stage, parameters=parameters
+    )
 
 
 if __name__ == "__main__":

@@ -36,7 +36,8 @@ def train(architecture: str, parameters: dict, run: tracking.Run) -> str:
     words = [word.strip() for word in parameters["words"].split(",")]
     data = tfnets.speech.load(parameters["data"], words, clips=parameters["clips"])
     run.log_dataset(data)
-    run.log_tags({"model": architecture, "optimizer": "adam"})
+    inputs = "waveforms" if data.from_audio else "matrices"
+    run.log_tags({"model": architecture, "optimizer": "adam", "inputs": inputs})
 
     def build() -> keras.Model:
         return tfnets.speech.build(
@@ -62,7 +63,7 @@ def train(architecture: str, parameters: dict, run: tracking.Run) -> str:
     title = f"{run.name}: {data.name}"
     run.log_figure(figures.curves(trained.history, title), "curves.png")
     run.log_figure(
-        figures.confusion_matrix(test.confusion, data.classes, f"{title}, test"),
+        figures.confusion_matrix(test.confusion, data.classes, f"{run.name}\n{data.name}, test"),
         "confusion_matrix.png",
     )
     run.log_table(test.by_class, "test_by_class.json")
@@ -81,8 +82,10 @@ def _epochs(trained: training.Trained) -> str:
     return f"{count} epoch{'s' if count > 1 else ''}"
 
 
-def _model_summary(model: keras.Model) -> str:
+def _model_summary(network: keras.Model) -> str:
     text = io.StringIO()
+    # The trained one would count the optimizer's state, too.
+    model = keras.Model(network.input, network.output, name=network.name)
     model.summary(print_fn=lambda line: text.write(f"{line}\n"), line_length=80)
     return text.getvalue()
 
@@ -121,11 +124,12 @@ def _description(
         f"Data: {sizes} samples, split {data.split_kind}.",
         f"Gap between training and validation accuracy in the last epoch: "
         f"{last['train/accuracy'] - last['val/accuracy']:+.4f}.",
-        table.markdown(),
         f"The deployed model (`{model_uri}`) takes "
         + ("waveforms of 16 kHz" if data.from_audio else "feature matrices")
         + " and answers with a probability for each class:",
         f"```\n{serve}\n```",
+        "Where the parameters come from:",
+        f"```\n{table}\n```",
     ]
     return "\n\n".join(lines)
 
@@ -198,7 +202,7 @@ def classify(path: str, model: str) -> Heard:
         InputError: For a clip that cannot be read or a model that does not take waveforms.
     """
     samples = wav.read(path).astype(np.float32) / 32768
-    network, uri = tracking.load_model(model, "speech")
+    network, uri = tracking.load_model(model, "speech", "waveforms")
     inputs, outputs = getattr(network, "input_shape", None), getattr(network, "output", None)
     if not isinstance(outputs, dict) or not isinstance(inputs, tuple) or len(inputs) != 2:
         what = f"takes inputs of shape {inputs}, not waveforms" if inputs else "is none of ours"

@@ -34,6 +34,7 @@ def _timed(method: Callable) -> Callable:
 
     @functools.wraps(method)
     def timed(self, *args, **kwargs):
+        interrupt.check()
         started = time.perf_counter()
         try:
             return method(self, *args, **kwargs)
@@ -107,7 +108,7 @@ class Run:
                 context=_CONTEXTS[name],
                 tags={"split": data.split_kind, "classes": ", ".join(data.classes)},
             )
-        mlflow.set_tags({"data": data.name, "data.digest": data.digest})
+        mlflow.set_tags({"data.name": data.name, "data.digest": data.digest})
 
     @_timed
     def log_text(self, text: str, path: str) -> None:
@@ -186,9 +187,11 @@ def run(name: str, *, task: str, stage: str, parameters: dict) -> Iterator[Run]:
             current.log_tags({"mlflow.runName": name})
         current.log_parameters(parameters)
         yield current
+        interrupt.check()
         with interrupt.held():
             _finish(current)
     except BaseException as error:
+        interrupt.answered()
         interrupted = isinstance(error, interrupt.Interrupted | KeyboardInterrupt)
         with interrupt.held():
             reason = " ".join(str(error).split()) or type(error).__name__
@@ -236,13 +239,17 @@ def _end(status: str, reason: str) -> None:
 
 def end_waiting(status: str, reason: str) -> None:
     """Ends the run that ``mlflow run`` made for this process and that nothing took over."""
-    with contextlib.suppress(InputError):  # what brought us here has been said
+    with contextlib.suppress(Exception):  # what brought us here has been said
         _start({})
     _end(status, reason)
 
 
-def latest_model(task: str) -> str:
+def latest_model(task: str, inputs: str) -> str:
     """URI of the model of the newest finished training run of a task.
+
+    Args:
+        task: The run's tag ``task``.
+        inputs: Its tag ``inputs``, which says what its model takes.
 
     Raises:
         InputError: If there is none.
@@ -250,7 +257,8 @@ def latest_model(task: str) -> str:
     found = mlflow.search_runs(
         search_all_experiments=True,
         filter_string=(
-            f"tags.task = '{task}' and tags.stage = 'train' and attributes.status = 'FINISHED'"
+            f"tags.task = '{task}' and tags.stage = 'train' and tags.inputs = '{inputs}' "
+            "and attributes.status = 'FINISHED'"
         ),
         order_by=["attributes.start_time DESC"],
         max_results=1,
@@ -258,19 +266,20 @@ def latest_model(task: str) -> str:
     )
     if not found:
         raise InputError(
-            f"there is no finished {task} run at {mlflow.get_tracking_uri()}; train one first "
-            "or name a model."
+            f"there is no finished {task} run on {inputs} at {mlflow.get_tracking_uri()}; train "
+            "one first or name a model."
         )
     return f"runs:/{found[0].info.run_id}/{_MODEL}"
 
 
-def load_model(model: str, task: str):
+def load_model(model: str, task: str, inputs: str):
     """Loads a deployable model.
 
     Args:
         model: ``"latest"``, a run's id, or any model URI
             (``models:/name@alias``, ``runs:/id/model``).
         task: The task in which ``"latest"`` is looked for.
+        inputs: What the ``"latest"`` model must take.
 
     Returns:
         The Keras model and the URI that it was loaded from.
@@ -279,7 +288,7 @@ def load_model(model: str, task: str):
         InputError: If there is no such model or it cannot be loaded.
     """
     if model == "latest":
-        uri = latest_model(task)
+        uri = latest_model(task, inputs)
     else:
         uri = model if ":" in model or os.path.exists(model) else f"runs:/{model}/{_MODEL}"
     try:
@@ -296,7 +305,7 @@ def ui_lines(current: Run) -> tuple[str, str]:
     uri = mlflow.get_tracking_uri()
     place = f"/#/experiments/{current.experiment_id}"
     if uri.startswith("http"):
-        return "", f"{uri.rstrip('/')}{place}/runs/{current.id}"
+        return "", f"{uri.rstrip('/')}{place}/runs/{current.id}?workflowType=machine_learning"
     default = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
     command = "mlflow ui" if uri in (default, "sqlite:///mlflow.db") else ""
     command = command or f"mlflow ui --backend-store-uri {uri}"

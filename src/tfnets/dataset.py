@@ -76,6 +76,10 @@ class Dataset:
 
         Mean and standard deviation are one number each, over all samples, frames
         and features of the training split (speech_rnn, section 1.3).
+
+        Raises:
+            InputError: If all training samples have one value, or others are so far from
+                them that float32 cannot hold the result.
         """
         mean = float(self.train.x.mean(dtype=np.float64))
         std = float(self.train.x.std(dtype=np.float64))
@@ -84,10 +88,16 @@ class Dataset:
                 f"{self.source}: all training samples have the same value {mean:g}; "
                 "there is nothing to learn from."
             )
-        scaled = {
-            name: replace(split, x=((split.x - mean) / std).astype(np.float32))
-            for name, split in self.splits.items()
-        }
+        scaled = {}
+        for name, split in self.splits.items():
+            with np.errstate(over="ignore"):
+                x = ((split.x - mean) / std).astype(np.float32)
+            if not np.isfinite(x).all():
+                raise InputError(
+                    f"{self.source}: {name} samples reach {np.abs(split.x).max():g}, too far from "
+                    f"the training's mean {mean:g} and deviation {std:g}."
+                )
+            scaled[name] = replace(split, x=x)
         return replace(self, **scaled, mean=mean, std=std)
 
     def check(self) -> "Dataset":
@@ -104,6 +114,9 @@ class Dataset:
                 f"{self.source}: only one class, {self.classes[0]!r}; "
                 "a classifier needs two or more."
             )
+        for name in self.classes:
+            if not name.strip() or not name.isprintable():
+                raise InputError(f"{self.source}: {name!r} cannot be the name of a class.")
         for name, times in Counter(self.classes).items():
             if times > 1:
                 raise InputError(

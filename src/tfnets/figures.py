@@ -56,6 +56,7 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> 
         )
     axes.set_xticks(range(n), classes, rotation=0 if n <= 6 else 90)
     axes.set_yticks(range(n), classes)
-    axes.set(xlabel="predicted", ylabel="true", title=title)
-    figure.colorbar(image, ax=axes, shrink=0.75, label="share of the true class")
+    axes.set(xlabel="predicted", ylabel="true")
+    figure.suptitle(title, fontsize="medium")
+    figure.colorbar(image, ax=axes, fraction=0.046, pad=0.04, label="share of the true class")
     return figure

@@ -68,7 +68,8 @@ class Derivation:
 
     def columns(self) -> dict[str, list]:
         """The table by columns, as ``mlflow.log_table`` and pandas take it."""
-        names = ("layer", "kind", "output", "output_formula", "formula", "parameters")
+        sizes = ["output_formula"] if any(row.output_formula for row in self.rows) else []
+        names = ("layer", "kind", "output", *sizes, "formula", "parameters")
         table = {name: [getattr(row, name) for row in self.rows] for name in names}
         last = {"layer": "total", "formula": self.total_formula, "parameters": self.total}
         return {name: [*column, last.get(name, "")] for name, column in table.items()}
@@ -90,13 +91,6 @@ class Derivation:
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
             for line in lines
         )
-
-    def markdown(self) -> str:
-        """The table in Markdown."""
-        head, *body = self._lines()
-        rows = [head, ("---",) * len(head), *body]
-        # A bare asterisk between digits is a multiplication here, not emphasis.
-        return "\n".join("| " + " | ".join(row).replace("*", r"\*") + " |" for row in rows)
 
 
 def output_size(size: int, kernel: int, padding: int = 0, stride: int = 1) -> int:

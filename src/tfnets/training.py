@@ -33,15 +33,15 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self):
-        for name, value, least in (
-            ("epochs", self.epochs, 1),
-            ("batch_size", self.batch_size, 1),
-            ("seed", self.seed, 0),
+        for name, value, least, most in (
+            ("epochs", self.epochs, 1, 2**31 - 1),
+            ("batch_size", self.batch_size, 1, 2**31 - 1),
+            ("seed", self.seed, 0, 2**32 - 1),
         ):
-            if value != int(value) or value < least:
-                raise InputError(f"{name} is {value}; a whole number from {least} up is needed.")
-        if self.seed >= 2**32:
-            raise InputError(f"seed is {self.seed}; a whole number below 2**32 is needed.")
+            if not (least <= value <= most) or value != int(value):
+                raise InputError(
+                    f"{name} is {value}; a whole number from {least} to {most:,} is needed."
+                )
         if not (0 < self.learning_rate < math.inf):
             raise InputError(
                 f"learning_rate is {self.learning_rate}; a positive number is needed."

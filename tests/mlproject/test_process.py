@@ -183,6 +183,39 @@ def test_a_signal_while_a_run_starts_or_ends(store, start, method, when, status)
     assert "Traceback" not in process.log.read_text()
 
 
+def test_a_signal_that_python_loses_is_remembered():
+    code = """
+import os, signal
+from mlproject import interrupt
+
+class Dying:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        sum(range(1000))  # here the signal's exception comes, and is printed and forgotten
+
+interrupt.listen()
+Dying()
+print("went on")
+try:
+    interrupt.check()
+except interrupt.Interrupted as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "went on\ninterrupted by SIGTERM\n"
+
+
+@pytest.mark.parametrize("delay", [0.1, 0.4, 1.5])
+def test_killing_mlflow_run_while_its_command_starts(store, start, delay):
+    process = start(*project(*LONG))
+    wait_for(lambda: "=== Running command" in process.log.read_text(), "a start", process)
+    time.sleep(delay)
+    process.terminate()
+    process.wait()
+    wait_for(lambda: the_run(store).info.status != "RUNNING", "the run's end", process)
+    assert "Traceback" not in process.log.read_text().partition("=== Running command")[2]
+
+
 def test_a_store_that_fails_in_the_middle(store, start):
     code = """
 import sys
@@ -248,7 +281,11 @@ def test_killing_mlflow_run_ends_its_training_too(store, start):
     ("words", "code", "message"),
     [
         (("--data", "/nowhere"), 1, "Error: data folder '/nowhere' does not exist; give 'buil"),
-        (("--epochs", "0"), 2, "Error: Invalid value for '--epochs': 0 is not in the range x>=1."),
+        (
+            ("--epochs", "0"),
+            2,
+            "Error: Invalid value for '--epochs': 0 is not in the range 1<=x<=",
+        ),
         (("--seed", "x"), 2, "Error: Invalid value for '--seed': 'x' is not a valid integer"),
         (("--pooling", "max"), 2, "Error: Invalid value for '--pooling': 'max' is not one of"),
         (("--reset-after", "1", "--recurrent-bias", "0"), 1, "Error: recurrent_bias=False goes"),
@@ -269,7 +306,7 @@ def test_bad_parameters_under_mlflow_run_end_its_run_as_failed(store, start):
     assert process.wait(PATIENCE) == 1
     run = the_run(store)
     assert run.info.status == "FAILED"
-    assert "0 is not in the range x>=1" in run.data.tags["error"]
+    assert "0 is not in the range 1<=x<=" in run.data.tags["error"]
     assert "Traceback" not in process.log.read_text()
 
 

@@ -90,7 +90,7 @@ def test_tags_say_what_ran_where(run):
     assert tags["task"] == "speech"
     assert tags["stage"] == "train"
     assert tags["model"] == "gru"
-    assert tags["data"] == "commands"
+    assert tags["data.name"] == "commands"
     assert int(tags["threads"]) >= 1
     for package in ("tensorflow", "keras", "numpy", "mlflow", "python", "tfnets"):
         assert tags[f"version.{package}"]
@@ -124,7 +124,9 @@ def test_figures_and_tables(run, shared_store, artifact):
         "test_by_class.json",
     }
     assert "(40+64+2)*3*64 = 20352" in artifact("parameters.txt")
-    assert "gru_2" in artifact("model_summary.txt")
+    summary = artifact("model_summary.txt")
+    assert "gru_2" in summary
+    assert "Total params: 70,531 " in summary  # without those of the optimizer
     table = json.loads(artifact("parameters.json"))
     assert table["data"][-1][-1] == 70_531
     by_class = json.loads(artifact("test_by_class.json"))
@@ -134,7 +136,7 @@ def test_figures_and_tables(run, shared_store, artifact):
 def test_the_description(run):
     note = run.data.tags["mlflow.note.content"]
     assert f"**{run.data.metrics['test/accuracy']:.4f}**" in note
-    assert r"(64+64+2)\*3\*64 = 24960" in note
+    assert "(64+64+2)*3*64 = 24960" in note
     assert f"mlflow models serve -m runs:/{run.info.run_id}/model" in note
 
 
@@ -267,6 +269,8 @@ def test_a_run_on_matrices_serves_matrices(store, command, tmp_path, clip):
     predicted = np.stack([answers["low"], answers["high"]]).argmax(axis=0)
     assert np.mean(predicted == y[:8]) == pytest.approx(run.data.metrics["test/accuracy"])
     refused = command(speech.cli, "classify", wav=clip)
+    assert "there is no finished speech run on waveforms" in str(refused.exception)
+    refused = command(speech.cli, "classify", wav=clip, model=run.info.run_id)
     assert "not waveforms; a model of a run on audio is needed" in str(refused.exception)
 
 

@@ -176,10 +176,6 @@ def test_table_by_columns_ends_with_the_total():
     assert len({len(column) for column in columns.values()}) == 1
 
 
-def test_markdown_shows_the_products():
-    assert r"(40+64+2)\*3\*64 = 20352" in parameters.derive(speech.build("gru")).markdown()
-
-
 def test_an_unknown_kind_of_layer_is_refused():
     model = model_of((4, 4), layers.LayerNormalization(name="norm"))
     with pytest.raises(ValueError, match="'norm' of kind LayerNormalization"):

@@ -41,6 +41,8 @@ _NOT_PEOPLE = re.compile(
     r"robo|robot|whisper|demonic|croak|fast|announcer|kaukovalta|tweaky", re.IGNORECASE
 )
 
+MOST_CLIPS = 100_000  # a word; with three words 13 GB of sound
+
 NOISES = ("white", "pink", "brown", "babble")
 
 # Shares of each split in the number of training clips, and of the voices.
@@ -103,7 +105,8 @@ def render(words: Sequence[str], clips: int = 3000, progress: bool = True) -> Pa
         ``testing_list.txt`` and ``corpus.json``, which says how it was made.
 
     Raises:
-        InputError: For a word that cannot be spoken, fewer than 15 clips, or where
+        InputError: For a word that cannot be spoken, fewer than 15 clips or too
+            many, or where
             eSpeak NG is not installed.
     """
     for word in words:
@@ -111,8 +114,8 @@ def render(words: Sequence[str], clips: int = 3000, progress: bool = True) -> Pa
             raise InputError(
                 f"the built-in corpus cannot speak {word!r}; words are of the letters a to z."
             )
-    if clips < 15:
-        raise InputError(f"clips is {clips}; the built-in corpus needs 15 or more a word.")
+    if not 15 <= clips <= MOST_CLIPS:
+        raise InputError(f"clips is {clips}; the built-in corpus has 15 to {MOST_CLIPS:,} a word.")
     voices = split_voices(espeak.formants())
     name = cache.key(
         recipe=RECIPE, words=list(words), clips=clips, voices=voices, espeak=espeak.version()

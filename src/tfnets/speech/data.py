@@ -71,7 +71,7 @@ def _from_source(data: str | Path, words: Sequence[str], clips: int, progress: b
         dataset.seconds["rendering"] = rendering
         return dataset
     path = Path(os.path.expanduser(data))
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         return from_npz(path)
     _check_words(words)
     return from_folder(path, words, progress, name=path.resolve().name)

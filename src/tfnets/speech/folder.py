@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import posixpath
 import re
 import time
 from collections.abc import Sequence
@@ -15,6 +17,7 @@ from tfnets.errors import InputError, first_line
 from tfnets.progress import Progress
 from tfnets.speech import features, wav
 
+_WAV = "*.[wW][aA][vV]"
 LISTS = {"val": "validation_list.txt", "test": "testing_list.txt"}
 
 
@@ -96,7 +99,7 @@ def _fill_features(
                 x[start : start + len(batch)] = features.log_mel(sound)
                 meter.step(len(batch))
             np.save(target / f"{split}.npy", x)
-            digest.update("\n".join(paths[split]).encode())
+            digest.update(os.fsencode("\n".join(paths[split])))
             digest.update(x)
     (target / "digest.json").write_text(json.dumps(digest.hexdigest()))
 
@@ -111,11 +114,11 @@ def list_clips(folder: Path, words: Sequence[str]) -> tuple[dict[str, list[str]]
         )
     clips: list[str] = []
     for word in words:
-        found = sorted(f"{word}/{path.name}" for path in (folder / word).glob("*.wav"))
+        found = sorted(f"{word}/{path.name}" for path in (folder / word).glob(_WAV))
         if not found:
             others = sorted(
                 path.parent.name
-                for path in folder.glob("[!._]*/*.wav")
+                for path in folder.glob(f"[!._]*/{_WAV}")
                 if not path.parent.name.startswith("_")
             )
             there = ", ".join(dict.fromkeys(others)) or "no words at all"
@@ -124,7 +127,7 @@ def list_clips(folder: Path, words: Sequence[str]) -> tuple[dict[str, list[str]]
             )
         clips += found
     lists = {split: folder / name for split, name in LISTS.items()}
-    there = [path for path in lists.values() if path.is_file()]
+    there = [path for path in lists.values() if path.exists()]
     if not there:
         by_split = {split: [] for split in SPLITS}
         for clip in clips:
@@ -145,8 +148,9 @@ def _split_by_lists(
     known = set(clips)
     split_of: dict[str, str] = {}
     for split, path in lists.items():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            clip = line.strip()
+        # Also as a Windows editor leaves them: with a byte order mark, with backslashes.
+        for line in path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines():
+            clip = posixpath.normpath(line.strip().replace("\\", "/"))
             if clip.split("/")[0] not in words:
                 continue
             if clip not in known:
@@ -178,7 +182,7 @@ def hash_split(path: str, validation: float = 10, testing: float = 10) -> str:
         ``"train"``, ``"val"`` or ``"test"``.
     """
     most = 2**27 - 1
-    number = int(hashlib.sha1(_speaker(path).encode()).hexdigest(), 16)
+    number = int(hashlib.sha1(os.fsencode(_speaker(path))).hexdigest(), 16)
     percentage = number % (most + 1) * (100 / most)
     if percentage < validation:
         return "val"

@@ -6,7 +6,7 @@ import keras
 from keras import layers, ops
 
 from tfnets.errors import InputError
-from tfnets.layers import GRU
+from tfnets.layers import GRU, FixedLength
 from tfnets.speech import features
 
 POOLINGS = ("last", "mean", "flatten")
@@ -103,8 +103,8 @@ def deployable(
         std: Their standard deviation.
         waveforms: True for a model from waveforms ``(batch, samples)``, float32 in
             [-1, 1] at 16 kHz: a second each, shorter ones padded with silence,
-            longer ones cut. False for one from feature matrices
-            ``(batch, time, features)``, for data whose audio is not known.
+            longer ones cut, NaN and empty ones refused. False for one from feature
+            matrices ``(batch, time, features)``, for data whose audio is not known.
 
     Returns:
         A functional model whose output is a dictionary, class name ->
@@ -112,8 +112,7 @@ def deployable(
     """
     if waveforms:
         inputs = keras.Input((None,), name="waveform")
-        x = ops.pad(inputs, [[0, 0], [0, features.SAMPLES]])[:, : features.SAMPLES]
-        x = layers.Reshape((features.SAMPLES,), name="one_second")(x)
+        x = FixedLength(features.SAMPLES, name="one_second")(inputs)
         x = features.mel_layer()(x)
         x = layers.Permute((2, 1), name="time_first")(x)
     else:

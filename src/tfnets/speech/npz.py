@@ -54,7 +54,8 @@ def from_npz(path: Path) -> Dataset:
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
-        raise InputError(f"data file {str(path)!r} does not exist.")
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(f"data file {str(path)!r} {what}; an .npz file is needed.")
     try:
         # Opened by us: NumPy leaves the file open when it turns out not to be an archive.
         with path.open("rb") as file:

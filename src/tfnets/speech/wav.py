@@ -9,6 +9,9 @@ import numpy as np
 from tfnets.errors import InputError
 from tfnets.speech.features import SAMPLE_RATE, SAMPLES
 
+# What programs that write to a pipe put for the number of 16-bit samples: it has no end yet.
+_UNKNOWN = 0xFFFFFFFF // 2
+
 
 def read(path: str | Path) -> np.ndarray:
     """The samples of a clip, ``(samples,)`` int16, as long as the file.
@@ -39,11 +42,12 @@ def read(path: str | Path) -> np.ndarray:
         raise InputError(f"{path}: {8 * width} bits a sample; {wanted}.")
     if not data:
         raise InputError(f"{path}: the clip is empty; it needs at least one sample.")
-    if len(data) != 2 * declared:
+    streamed = declared == _UNKNOWN
+    if len(data) != 2 * declared and not streamed:
         raise InputError(
             f"{path}: the file is cut off, {len(data) // 2} of {declared} samples are there."
         )
-    return np.frombuffer(data, "<i2")
+    return np.frombuffer(data[: len(data) // 2 * 2], "<i2")
 
 
 def one_second(samples: np.ndarray) -> np.ndarray:

@@ -127,9 +127,10 @@ def test_words_that_cannot_be_spoken(word):
         corpus.render((word, "go"), 30)
 
 
-def test_too_few_clips():
-    with pytest.raises(InputError, match="clips is 3"):
-        corpus.render(WORDS, 3)
+def test_too_few_clips_and_too_many():
+    for clips in (3, 10**9, float("nan")):
+        with pytest.raises(InputError, match=f"clips is {clips}; .* 15 to 100,000 a word"):
+            corpus.render(WORDS, clips)
 
 
 def test_without_the_extra_the_error_says_how_to_install_it(monkeypatch, fresh_cache):

@@ -1,4 +1,5 @@
 import io
+import os
 import pickle
 import wave
 
@@ -198,6 +199,27 @@ def test_a_list_that_names_a_missing_clip(speech_folder):
         load(speech_folder)
 
 
+def test_lists_as_a_windows_editor_leaves_them(speech_folder):
+    before = load(speech_folder)
+    for name in ("validation_list.txt", "testing_list.txt"):
+        lines = (speech_folder / name).read_text().replace("/", "\\").replace("\n", "\r\n")
+        (speech_folder / name).write_bytes(b"\xef\xbb\xbf" + lines.encode())
+    assert load(speech_folder).digest == before.digest
+
+
+def test_a_folder_for_a_list(speech_folder):
+    (speech_folder / "testing_list.txt").unlink()
+    (speech_folder / "testing_list.txt").mkdir()
+    with pytest.raises(InputError, match=r"testing_list\.txt: cannot be read: Is a directory"):
+        load(speech_folder)
+
+
+def test_file_names_of_any_bytes_and_case(speech_folder):
+    clip = speech_folder / "no/speaker0_nohash_0.wav"
+    clip.rename(clip.with_name(os.fsdecode(b"\xff\xfe_nohash_0.WAV")))
+    assert os.fsdecode(b"\xff\xfe") in load(speech_folder).train.groups
+
+
 def test_one_list_only(speech_folder):
     (speech_folder / "validation_list.txt").unlink()
     with pytest.raises(InputError, match=r"has testing_list.txt but no validation_list.txt"):
@@ -284,6 +306,7 @@ def test_npz_digest_follows_the_contents(npz):
     assert load(npz(x_test=x)).digest != first
 
 
+FAR = np.full((12, 9, 4), 1e20)
 BROKEN = {
     "no key": ({"y_test": None}, r"has no array 'y_test'; it needs x_train, .* and has: x_test"),
     "half a validation split": ({"x_val": np.zeros((3, 9, 4))}, "only one of x_val and y_val"),
@@ -302,6 +325,11 @@ BROKEN = {
     "a year for a label": (
         {"y_test": np.arange(12) + 2**30},
         "class '3' has no samples in",
+    ),
+    "a nameless class": ({"classes": np.array(["a", "", "c"])}, "'' cannot be the name of a"),
+    "far off": (
+        {"x_train": np.random.default_rng(0).normal(0, 1e-30, (60, 9, 4)), "x_test": FAR},
+        r"test samples reach 1e\+20, too far from",
     ),
     "no class names": ({"classes": np.array([])}, r"classes has shape \(0,\) and dtype float64"),
     "class without test": ({"y_test": np.arange(12) % 2}, "class '2' has no samples in the test"),

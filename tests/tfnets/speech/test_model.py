@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfnets import speech
 from tfnets.errors import InputError
@@ -88,6 +89,20 @@ def test_the_deployed_model_pads_and_cuts_to_one_second():
     silence = np.zeros((1, 6_000), np.float32)
     padded = np.concatenate([sound[:, :10_000], silence], axis=1)
     np.testing.assert_array_equal(answer(sound[:, :10_000]), answer(padded))
+
+
+@pytest.mark.parametrize(
+    ("sound", "message"),
+    [
+        (np.full((1, 16_000), np.nan, np.float32), "the waveform holds NaN or infinity"),
+        (np.full((1, 20_000), np.inf, np.float32), "the waveform holds NaN or infinity"),
+        (np.zeros((1, 0), np.float32), "the waveform is empty"),
+    ],
+)
+def test_the_deployed_model_refuses_what_is_no_sound(sound, message):
+    deployed = speech.deployable(speech.build("gru"), ["a", "b", "c"], mean=-20.0, std=17.0)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        deployed.predict(sound, verbose=0)
 
 
 def test_a_deployed_model_of_matrices_standardises_them():

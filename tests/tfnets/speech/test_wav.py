@@ -56,6 +56,14 @@ def test_a_file_cut_off_is_refused(tmp_path):
         wav.read(path)
 
 
+def test_a_file_written_to_a_pipe_ends_where_it_ends(tmp_path):
+    path = write(tmp_path / "a.wav")
+    content = bytearray(path.read_bytes())
+    content[4:8] = content[40:44] = b"\xff" * 4
+    path.write_bytes(content)
+    assert len(wav.read(path)) == 800
+
+
 def test_a_missing_file_is_named_in_full(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=f"{tmp_path}/nothing.wav: no such file"):
