@@ -1,0 +1,78 @@
+"""A long short-term memory layer with hand-derived backpropagation through time.
+
+Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000. With n units,
+gates in Keras' order i, f, g, o and [.] for columns side by side,
+
+    a_t = x_t W + b                                          (batch, 4n)  before the loop
+    [i_t, f_t, g_t, o_t] = [s, s, tanh, s](a_t + h_{t-1} U)  (batch, 4n)  s = sigmoid
+    c_t = f_t * c_{t-1} + i_t * g_t                          (batch, n)
+    h_t = o_t * tanh(c_t)                                    (batch, n)
+
+Backwards, with dh_t and dc_t = what E says directly + what comes back from step t+1, and
+each gate's own derivative, s' = s (1 - s) and tanh' = 1 - tanh^2,
+
+    dc_t    += dh_t * o_t * (1 - tanh(c_t)^2)                (batch, n)
+    da_t     = [dc_t * g_t * i_t (1 - i_t),                  (batch, 4n)
+                dc_t * c_{t-1} * f_t (1 - f_t),
+                dc_t * i_t * (1 - g_t^2),
+                dh_t * tanh(c_t) * o_t (1 - o_t)]
+    dh_{t-1} = da_t U'                                       (batch, n)
+    dc_{t-1} = dc_t * f_t                                    (batch, n)
+
+    dU = H_prev' dA                                          (n, 4n)      after the loop
+
+The gates are kept from the forward pass; tanh(c_t) is computed again.
+"""
+
+import keras
+import tensorflow as tf
+
+from tfnets.layers import bptt
+from tfnets.layers.fast import FastLoop
+
+
+def _forward(a, states, weights):
+    (h, c), (u,) = states, weights
+    a_i, a_f, a_g, a_o = tf.split(a + tf.matmul(h, u), 4, axis=1)
+    i, f, g, o = tf.sigmoid(a_i), tf.sigmoid(a_f), tf.tanh(a_g), tf.sigmoid(a_o)
+    c = f * c + i * g
+    return (o * tf.tanh(c), c), (tf.concat([i, f, g, o], 1),)
+
+
+def _backward(d_states, kept, before, after, weights):
+    (d_h, d_c), (u,) = d_states, weights
+    i, f, g, o = tf.split(kept[0], 4, axis=1)
+    tanh_c = tf.tanh(after[1])
+    d_c = d_c + d_h * o * (1 - tanh_c * tanh_c)
+    d_a = tf.concat(
+        [
+            d_c * g * i * (1 - i),
+            d_c * before[1] * f * (1 - f),
+            d_c * i * (1 - g * g),
+            d_h * tanh_c * o * (1 - o),
+        ],
+        1,
+    )
+    return d_a, (tf.matmul(d_a, u, transpose_b=True), d_c * f)
+
+
+def _weights(d_a, kept, before, weights):
+    return (bptt.gradient_of_product(before[0], d_a),)
+
+
+STEP = bptt.Step(_forward, _backward, _weights)
+
+
+@keras.saving.register_keras_serializable(package="tfnets")
+class LSTM(FastLoop, keras.layers.LSTM):
+    """``keras.layers.LSTM`` with hand-derived backpropagation through time.
+
+    The same arguments, weights and results; where :class:`~tfnets.layers.fast.FastLoop`
+    says so, Keras' own loop.
+    """
+
+    def _step(self):
+        return STEP, [self.cell.recurrent_kernel], self.cell.bias
+
+    def _has_cudnn(self):
+        return self.use_cudnn in ("auto", True)

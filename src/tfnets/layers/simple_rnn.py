@@ -1,0 +1,54 @@
+"""A plain recurrent layer with hand-derived backpropagation through time.
+
+The report (har_rnn, equations (1)-(13)) derives, with n hidden units,
+
+    a_t = x_t W + b                           (batch, n)   before the loop
+    h_t = tanh(a_t + h_{t-1} U)               (batch, n)   in the loop
+
+and backwards, with dh_t = dE/dh_t directly + what comes back from step t+1,
+
+    da_t     = dh_t * (1 - h_t^2)             (batch, n)   for tanh' = 1 - tanh^2
+    dh_{t-1} = da_t U'                        (batch, n)   all that has to be in the loop
+
+    dU = H_prev' dA                           (n, n)       one product after it,
+    dW = X' dA,  db = sum of dA's rows                     T*batch rows each
+
+where H_prev has the rows h_{t-1} and dA the rows da_t of all steps: see
+:mod:`tfnets.layers.bptt`.
+"""
+
+import keras
+import tensorflow as tf
+
+from tfnets.layers import bptt
+from tfnets.layers.fast import FastLoop
+
+
+def _forward(a, states, weights):
+    (h,), (u,) = states, weights
+    return (tf.tanh(a + tf.matmul(h, u)),), ()
+
+
+def _backward(d_states, kept, before, after, weights):
+    (d_h,), (h,), (u,) = d_states, after, weights
+    d_a = d_h * (1 - h * h)
+    return d_a, (tf.matmul(d_a, u, transpose_b=True),)
+
+
+def _weights(d_a, kept, before, weights):
+    return (bptt.gradient_of_product(before[0], d_a),)
+
+
+STEP = bptt.Step(_forward, _backward, _weights)
+
+
+@keras.saving.register_keras_serializable(package="tfnets")
+class SimpleRNN(FastLoop, keras.layers.SimpleRNN):
+    """``keras.layers.SimpleRNN`` with hand-derived backpropagation through time.
+
+    The same arguments, weights and results; where :class:`~tfnets.layers.fast.FastLoop`
+    says so, Keras' own loop. Source: har_rnn, equations (1)-(13).
+    """
+
+    def _step(self):
+        return STEP, [self.cell.recurrent_kernel], self.cell.bias

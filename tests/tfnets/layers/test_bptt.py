@@ -1,0 +1,274 @@
+"""The hand-derived gradients against Keras' autodiff, against differences, in training."""
+
+import contextlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfnets.layers import LSTM, SimpleRNN, bptt
+
+# Each of our layers, and the same function by Keras' own loop and autodiff.
+LAYERS = {
+    "rnn": (SimpleRNN, keras.layers.SimpleRNN),
+    "lstm": (LSTM, keras.layers.LSTM),
+}
+
+
+def pair(name, units, features, seed=0, **options):
+    """Our layer and Keras' with the same random weights."""
+    layers = [make(units, **options) for make in LAYERS[name]]
+    for layer in layers:
+        layer.build((None, None, features))
+    rng = np.random.default_rng(seed)
+    weights = [rng.normal(scale=0.5, size=w.shape) for w in layers[0].weights]
+    for layer in layers:
+        layer.set_weights(weights)
+    return layers
+
+
+@contextlib.contextmanager
+def counting_the_fast_way():
+    """How often a layer took the way of its own; without it these tests would compare nothing."""
+    calls = []
+    scan = bptt.scan
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bptt, "scan", lambda *a, **k: calls.append(a) or scan(*a, **k))
+        yield calls
+
+
+@pytest.fixture
+def took_the_fast_way():
+    with counting_the_fast_way() as calls:
+        yield calls
+
+
+def outputs_and_gradients(layer, x, states, direction, training=True):
+    """Outputs, and the gradients of their sum along a direction by input, states, weights."""
+    x, *states = (tf.constant(each) for each in (x, *states))
+    with tf.GradientTape() as tape:
+        tape.watch([x, *states])
+        results = layer(x, initial_state=states or None, training=training)
+        results = results if isinstance(results, (list, tuple)) else [results]
+        total = sum(tf.reduce_sum(r * d) for r, d in zip(results, direction(results), strict=True))
+    sources = [x, *states, *(w.value for w in layer.trainable_weights)]
+    return [r.numpy() for r in results], [g.numpy() for g in tape.gradient(total, sources)]
+
+
+def directions(seed):
+    def direction(results):
+        rng = np.random.default_rng(seed)
+        return [rng.normal(size=r.shape).astype(r.dtype.as_numpy_dtype) for r in results]
+
+    return direction
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@settings(max_examples=12, deadline=None)
+@given(
+    batch=st.integers(1, 4),
+    time=st.integers(1, 9),
+    features=st.integers(1, 5),
+    units=st.integers(1, 6),
+    sequences=st.booleans(),
+    state=st.booleans(),
+    given_state=st.booleans(),
+    bias=st.booleans(),
+    training=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_outputs_and_gradients_are_those_of_keras(
+    name, batch, time, features, units, sequences, state, given_state, bias, training, seed
+):
+    options = {"return_sequences": sequences, "return_state": state, "use_bias": bias}
+    ours, stock = pair(name, units, features, seed, **options)
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(batch, time, features)).astype(np.float32)
+    count = (2 if name == "lstm" else 1) * given_state
+    states = [rng.normal(size=(batch, units)).astype(np.float32) for _ in range(count)]
+    args = (x, states, directions(seed), training)
+    with counting_the_fast_way() as calls:
+        results = outputs_and_gradients(ours, *args)
+        assert len(calls) == 1
+        expected = outputs_and_gradients(stock, *args)
+        assert len(calls) == 1
+    for mine, theirs in zip(results, expected, strict=True):
+        assert len(mine) == len(theirs)
+        for one, other in zip(mine, theirs, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_gradients_are_central_differences(name, took_the_fast_way):
+    ours, _ = pair(name, 3, 2, dtype="float64", return_sequences=True)
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(2, 4, 2))
+    states = [rng.normal(size=(2, 3)) for _ in range(2 if name == "lstm" else 1)]
+    weights = [w.numpy() for w in ours.weights]
+    direction = directions(2)
+    _, gradients = outputs_and_gradients(ours, x, states, direction)
+    assert took_the_fast_way
+
+    def total(*values):
+        ours.set_weights(values[1 + len(states) :])
+        y = ours(values[0], initial_state=[*values[1 : 1 + len(states)]]).numpy()
+        return (y * direction([tf.constant(y)])[0]).sum()
+
+    values = [x, *states, *weights]
+    for number, gradient in enumerate(gradients):
+        for _ in range(6):
+            place = tuple(rng.integers(size) for size in gradient.shape)
+            ends = []
+            for step in (1e-6, -1e-6):
+                moved = [value.copy() for value in values]
+                moved[number][place] += step
+                ends.append(total(*moved))
+            assert gradient[place] == pytest.approx((ends[0] - ends[1]) / 2e-6, abs=1e-7)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("name", LAYERS)
+def test_training_gives_the_losses_of_keras(name, jit, took_the_fast_way):
+    """Ten steps through two layers, the last batch of an epoch smaller than the others."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(22, 7, 4)).astype(np.float32)
+    y = rng.integers(3, size=22)
+
+    def losses(which):
+        inputs = keras.Input((7, 4))
+        first = LAYERS[name][which](6, return_sequences=True)
+        second = LAYERS[name][which](5)
+        outputs = keras.layers.Dense(3, activation="softmax")(second(first(inputs)))
+        model = keras.Model(inputs, outputs)
+        weights = np.random.default_rng(4)
+        model.set_weights([weights.normal(scale=0.4, size=w.shape) for w in model.weights])
+        model.compile(
+            keras.optimizers.SGD(0.1),
+            "sparse_categorical_crossentropy",
+            jit_compile=jit and not which,
+        )
+        seen = []
+        watch = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: seen.append(logs["loss"])
+        )
+        model.fit(x, y, batch_size=5, epochs=2, shuffle=False, verbose=0, callbacks=[watch])
+        return seen
+
+    np.testing.assert_allclose(losses(0), losses(1), rtol=1e-5)
+    assert took_the_fast_way
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_length_and_batch_may_be_unknown(name, took_the_fast_way):
+    ours, stock = pair(name, 4, 3, return_sequences=True)
+    traced = tf.function(ours, input_signature=[tf.TensorSpec((None, None, 3))])
+    rng = np.random.default_rng(5)
+    for shape in ((2, 5, 3), (1, 1, 3), (3, 8, 3)):
+        x = rng.normal(size=shape).astype(np.float32)
+        np.testing.assert_allclose(traced(x), stock(x), atol=1e-6)
+    assert len(took_the_fast_way) == 1
+
+
+FALLBACKS = {
+    "masks": ({}, {"mask": np.array([[True, True, False, True]] * 2)}),
+    "stateful": ({"stateful": True}, {}),
+    "backwards": ({"go_backwards": True}, {}),
+    "unrolled": ({"unroll": True}, {}),
+    "activation": ({"activation": "relu"}, {}),
+    "dropout": ({"dropout": 0.5, "seed": 1}, {"training": True}),
+    "dropout in the recurrence": ({"recurrent_dropout": 0.5, "seed": 1}, {"training": True}),
+    "mixed precision": ({"dtype": "mixed_float16"}, {}),
+    "half precision": ({"dtype": "float16"}, {}),
+}
+
+
+@pytest.mark.parametrize("case", FALLBACKS)
+@pytest.mark.parametrize("name", ["rnn", "lstm"])
+def test_the_rest_is_left_to_keras(name, case, took_the_fast_way):
+    options, call = FALLBACKS[case]
+    layers = [make(3, return_sequences=True, **options) for make in LAYERS[name]]
+    x = np.random.default_rng(6).normal(size=(2, 4, 3)).astype(np.float32)
+    for layer in layers:
+        layer.build(x.shape)
+    layers[1].set_weights(layers[0].get_weights())
+    for _ in range(2):  # twice, for what is stateful
+        one, other = (np.asarray(layer(x, **call)) for layer in layers)
+        np.testing.assert_array_equal(one, other)
+    assert not took_the_fast_way
+
+
+def test_other_gates_are_left_to_keras(took_the_fast_way):
+    ours, stock = pair("lstm", 3, 2, recurrent_activation="hard_sigmoid")
+    x = np.random.default_rng(7).normal(size=(2, 4, 2)).astype(np.float32)
+    np.testing.assert_array_equal(ours(x), stock(x))
+    assert not took_the_fast_way
+
+
+def test_cudnn_is_left_to_keras_where_it_has_the_layer(monkeypatch, took_the_fast_way):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU"])
+    x = np.zeros((1, 2, 3), np.float32)
+    LSTM(2)(x)
+    assert not took_the_fast_way
+    SimpleRNN(2)(x)
+    assert len(took_the_fast_way) == 1
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_second_derivatives_are_refused_not_wrong(name):
+    ours, _ = pair(name, 3, 2)
+    x = tf.constant(np.random.default_rng(8).normal(size=(1, 3, 2)).astype(np.float32))
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            y = ours(x)
+        first = inner.gradient(y, x)
+    with pytest.raises(NotImplementedError, match="cannot be differentiated again"):
+        outer.gradient(first, x)
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm"])
+def test_weights_are_those_of_the_keras_layer(name, tmp_path):
+    models = []
+    for make in LAYERS[name]:
+        inputs = keras.Input((5, 3))
+        models.append(keras.Model(inputs, make(4, name="layer")(inputs)))
+    x = np.random.default_rng(9).normal(size=(2, 5, 3)).astype(np.float32)
+    for source, target in (models, models[::-1]):
+        source.save_weights(tmp_path / "a.weights.h5")
+        target.load_weights(tmp_path / "a.weights.h5")
+        np.testing.assert_allclose(source(x), target(x), atol=1e-6)
+        source.set_weights([w + 0.1 for w in source.get_weights()])
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm"])
+def test_file_round_trip_and_config(name, tmp_path):
+    ours, stock = LAYERS[name]
+    inputs = keras.Input((5, 3))
+    model = keras.Model(inputs, ours(4, return_sequences=True, name="layer")(inputs))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(loaded.get_layer("layer")) is ours
+    x = np.random.default_rng(10).normal(size=(2, 5, 3)).astype(np.float32)
+    np.testing.assert_array_equal(model(x), loaded(x))
+    config = model.get_layer("layer").get_config()
+    assert set(config) == set(stock(4).get_config())
+    assert ours.from_config(config).get_config() == config
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_both_directions(name, took_the_fast_way):
+    """Keras' wrapper: forwards our way, backwards Keras'."""
+    ours, _ = pair(name, 3, 2, return_sequences=True)
+    wrapped = keras.layers.Bidirectional(ours)
+    x = np.random.default_rng(11).normal(size=(2, 5, 2)).astype(np.float32)
+    y = wrapped(x)
+    assert y.shape == (2, 5, 6)
+    assert len(took_the_fast_way) == 1
+    forwards, backwards = wrapped.forward_layer, wrapped.backward_layer
+    backwards.set_weights(forwards.get_weights())
+    turned = np.asarray(wrapped(x[:, ::-1]))[:, ::-1]
+    np.testing.assert_allclose(np.asarray(wrapped(x))[..., :3], turned[..., 3:], atol=1e-6)
