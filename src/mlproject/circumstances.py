@@ -57,9 +57,7 @@ def launchers() -> list[str]:
     while pid > 1:
         chain.append(process(pid))
         stat = _stat(pid)
-        if stat is None:
-            return chain
-        if _is_mlflow(pid):
+        if stat is None or _is_mlflow(pid):
             return chain
         pid = int(stat[1])
     return []

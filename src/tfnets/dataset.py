@@ -104,10 +104,10 @@ class Dataset:
         """Returns the data set itself if a network can be trained and judged on it.
 
         Raises:
-            InputError: For an empty split, fewer than two classes, a name twice, a class without
-                samples in a split, labels that do not match the classes or the
-                samples, samples of several shapes, NaN or infinite values, or a
-                group (speaker, subject) in more than one split.
+            InputError: For an empty split, fewer than two classes, a name that is there
+                twice or cannot be shown, a class without samples in a split, labels that
+                do not match the classes or the samples, samples of several shapes, NaN or
+                infinite values, or a group (speaker, subject) in more than one split.
         """
         if len(self.classes) < 2:
             raise InputError(

@@ -61,6 +61,13 @@ def test_main_is_the_speech_gru():
     assert PROJECT["entry_points"]["main"] == PROJECT["entry_points"]["speech_gru"]
 
 
+def test_the_corpus_has_as_many_clips_as_the_option_allows():
+    from tfnets.speech import corpus
+
+    (clips,) = (option for option in speech.cli.commands["gru"].params if option.name == "clips")
+    assert clips.type.max == corpus.MOST_CLIPS
+
+
 def test_every_option_has_a_help_text():
     for group in GROUPS.values():
         for command in group.commands.values():

@@ -189,6 +189,6 @@ def rows(x: tf.Tensor) -> tf.Tensor:
     return tf.reshape(x, (-1, x.shape[-1]))
 
 
-def gradient_of_product(x: tf.Tensor, d: tf.Tensor) -> tf.Tensor:
-    """``x' d``: the gradient of w for all rows of a product ``x w`` at once."""
-    return tf.matmul(x, d, transpose_a=True)
+def of_one_kernel(d_a: tf.Tensor, kept: Tensors, before: Tensors, weights: Tensors) -> Tensors:
+    """``dU = H_prev' dA``, the ``weights`` of a :class:`Step` with a_t + h_{t-1} U."""
+    return (tf.matmul(before[0], d_a, transpose_a=True),)

@@ -10,33 +10,32 @@ from tfnets.layers import bptt
 class FastLoop:
     """Mixin for a ``keras.layers.RNN`` whose cell has a hand-derived step.
 
-    Stands before the Keras layer in the order of bases. What the step does not cover goes
-    to Keras' own loop: masks, dropout while training, ``stateful``, ``go_backwards``,
-    ``unroll``, other activations than tanh and sigmoid, mixed precision, and GPUs where
-    Keras would use cuDNN.
+    Stands before the Keras layer in the order of bases, and needs the attribute ``step``,
+    a :class:`~tfnets.layers.bptt.Step` of the recurrent kernel alone. What the step does
+    not cover goes to Keras' own loop: masks, dropout while training, ``stateful``,
+    ``go_backwards``, ``unroll``, other activations than tanh and sigmoid, mixed precision,
+    and GPUs where Keras would use cuDNN.
     """
+
+    step: bptt.Step
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
         if not self._is_fast(sequences, initial_state, mask, training):
             return super().inner_loop(sequences, initial_state, mask, training)
-        step, weights, bias = self._step()
-        a = ops.matmul(ops.transpose(sequences, (1, 0, 2)), self.cell.kernel)
-        if bias is not None:
-            a = a + bias
+        cell = self.cell
+        a = ops.matmul(ops.transpose(sequences, (1, 0, 2)), cell.kernel)
+        if cell.bias is not None:
+            a = a + cell.bias
         outputs, states = bptt.scan(
-            step,
+            self.step,
             a,
             initial_state,
-            [tf.convert_to_tensor(weight) for weight in weights],
+            [tf.convert_to_tensor(cell.recurrent_kernel)],
             outputs=self.return_sequences,
             keep=bool(training),
         )
         outputs = states[0][:, None] if outputs is None else ops.transpose(outputs, (1, 0, 2))
         return states[0], outputs, list(states)
-
-    def _step(self):
-        """The cell's step, its recurrent weights, and the bias of the input's product."""
-        raise NotImplementedError
 
     def _is_fast(self, sequences, initial_state, mask, training) -> bool:
         cell = self.cell

@@ -56,13 +56,6 @@ def _backward(d_states, kept, before, after, weights):
     return d_a, (tf.matmul(d_a, u, transpose_b=True), d_c * f)
 
 
-def _weights(d_a, kept, before, weights):
-    return (bptt.gradient_of_product(before[0], d_a),)
-
-
-STEP = bptt.Step(_forward, _backward, _weights)
-
-
 @keras.saving.register_keras_serializable(package="tfnets")
 class LSTM(FastLoop, keras.layers.LSTM):
     """``keras.layers.LSTM`` with hand-derived backpropagation through time.
@@ -71,8 +64,7 @@ class LSTM(FastLoop, keras.layers.LSTM):
     says so, Keras' own loop.
     """
 
-    def _step(self):
-        return STEP, [self.cell.recurrent_kernel], self.cell.bias
+    step = bptt.Step(_forward, _backward, bptt.of_one_kernel)
 
     def _has_cudnn(self):
         return self.use_cudnn in ("auto", True)

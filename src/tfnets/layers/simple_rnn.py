@@ -35,13 +35,6 @@ def _backward(d_states, kept, before, after, weights):
     return d_a, (tf.matmul(d_a, u, transpose_b=True),)
 
 
-def _weights(d_a, kept, before, weights):
-    return (bptt.gradient_of_product(before[0], d_a),)
-
-
-STEP = bptt.Step(_forward, _backward, _weights)
-
-
 @keras.saving.register_keras_serializable(package="tfnets")
 class SimpleRNN(FastLoop, keras.layers.SimpleRNN):
     """``keras.layers.SimpleRNN`` with hand-derived backpropagation through time.
@@ -50,5 +43,4 @@ class SimpleRNN(FastLoop, keras.layers.SimpleRNN):
     says so, Keras' own loop. Source: har_rnn, equations (1)-(13).
     """
 
-    def _step(self):
-        return STEP, [self.cell.recurrent_kernel], self.cell.bias
+    step = bptt.Step(_forward, _backward, bptt.of_one_kernel)
