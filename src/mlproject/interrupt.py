@@ -1,9 +1,11 @@
 """Ctrl-C, SIGTERM, a closed terminal and a vanished ``mlflow run`` all end a run alike."""
 
 import contextlib
+import functools
 import math
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -44,6 +46,7 @@ def listen() -> None:
     for each in SIGNALS:
         if signal.getsignal(each) != signal.SIG_IGN:
             signal.signal(each, _on_signal)
+    sys.unraisablehook = functools.partial(_on_unraisable, sys.unraisablehook)
     if "MLFLOW_RUN_ID" in os.environ and os.name == "posix":
         threading.Thread(target=_watch, args=(circumstances.launchers(),), daemon=True).start()
 
@@ -56,6 +59,15 @@ def _on_signal(signum, frame):
     _State.first, _State.wish = now, signum
     if repeated or not _State.holding:
         raise Interrupted(signum)
+
+
+def _on_unraisable(otherwise, unraisable):
+    """Once someone wants us to end, nobody wants to read what destructors complain of.
+
+    They do of our own exception, and of objects that it left half-made.
+    """
+    if _State.first == -math.inf:
+        otherwise(unraisable)
 
 
 def check() -> None:

@@ -191,7 +191,7 @@ from mlproject import interrupt
 class Dying:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGTERM)
-        sum(range(1000))  # here the signal's exception comes, and is printed and forgotten
+        sum(range(1000))  # here the signal's exception comes, and is forgotten
 
 interrupt.listen()
 Dying()
@@ -200,9 +200,16 @@ try:
     interrupt.check()
 except interrupt.Interrupted as error:
     print(error)
+
+class HalfMade:
+    def __del__(self):
+        self.attribute_of_a_whole_one
+
+HalfMade()  # as a file is that the exception found in its making
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "went on\ninterrupted by SIGTERM\n"
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("delay", [0.1, 0.4, 1.5])
