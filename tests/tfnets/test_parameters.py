@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
-from tfnets import parameters, speech
+from tfnets import addition, parameters, speech
 from tfnets.layers import GRU
 
 REPORT = """\
@@ -32,18 +32,8 @@ def test_the_reports_derivation():
 
 
 def test_the_reports_cnn_with_its_output_sizes():
-    model = model_of(
-        (101, 40, 1),
-        layers.Conv2D(32, 5, activation="relu"),
-        layers.MaxPooling2D(2),
-        layers.Conv2D(16, 5, activation="relu"),
-        layers.MaxPooling2D(2),
-        layers.Flatten(),
-        layers.Dense(128),
-        layers.Dense(128),
-        layers.Dense(3),
-    )
-    rows = parameters.derive(model).rows
+    model = speech.build("cnn")
+    rows = parameters.derive(model).rows[1:]
     assert [row.parameters for row in rows] == [832, 0, 12816, 0, 0, 315520, 16512, 387]
     assert parameters.derive(model).total == 346_067 == model.count_params()
     assert rows[0].output_formula == "floor((101-5+0)/1 + 1) = 97, floor((40-5+0)/1 + 1) = 36"
@@ -58,19 +48,12 @@ def test_the_reports_cnn_with_its_output_sizes():
 
 
 def test_the_reports_fully_connected_net():
-    model = model_of(
-        (101, 40), layers.Flatten(), *[layers.Dense(128) for _ in range(4)], layers.Dense(3)
-    )
+    model = speech.build("fc")
     assert parameters.derive(model).total == 567_171 == model.count_params()
 
 
 def test_the_addition_model():
-    embed = layers.Embedding(10, 32)
-    a, b = keras.Input((11,), dtype="int32"), keras.Input((11,), dtype="int32")
-    x = layers.Concatenate()([embed(a), embed(b)])
-    x = layers.SimpleRNN(64, return_sequences=True)(x)
-    x = layers.SimpleRNN(64, return_sequences=True)(x)
-    model = keras.Model([a, b], layers.Dense(10)(x))
+    model = addition.build()
     derivation = parameters.derive(model)
     assert [r.parameters for r in derivation.rows if r.parameters] == [320, 8256, 8256, 650]
     assert derivation.total == 17_482 == model.count_params()

@@ -5,4 +5,7 @@ from tfnets.layers.gru import GRU, GRUCell
 from tfnets.layers.lstm import LSTM
 from tfnets.layers.simple_rnn import SimpleRNN
 
-__all__ = ["GRU", "LSTM", "FixedLength", "GRUCell", "SimpleRNN"]
+# The kinds of recurrent layer by the name that they have as a parameter.
+CELLS = {"rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
+
+__all__ = ["CELLS", "GRU", "LSTM", "FixedLength", "GRUCell", "SimpleRNN"]

@@ -1,4 +1,4 @@
-"""The network for spoken words (report speech_rnn) and the model that is deployed."""
+"""The networks for spoken words (the speech reports) and the model that is deployed."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,11 @@ from tfnets.errors import InputError
 from tfnets.layers import GRU, FixedLength
 from tfnets.speech import features
 
+MODELS = ("fc", "cnn", "gru")
 POOLINGS = ("last", "mean", "flatten")
+
+# What two 5 x 5 convolutions, each halved by pooling, leave one pixel of.
+_SMALLEST = 16
 
 
 def build(
@@ -21,37 +25,48 @@ def build(
     reset_after: bool = False,
     recurrent_bias: bool = True,
 ) -> keras.Model:
-    """Builds the two-layer GRU network of report speech_rnn, section 1.1.
+    """Builds one of the three networks of the speech reports.
 
-    With the default sizes it has 70,531 parameters; ``recurrent_bias=False`` gives
-    70,147 (see :mod:`tfnets.layers.gru`).
+    Parameters with the default sizes:
+
+    - ``"fc"``: 567,171; four dense layers of 128 on the flattened matrix (the layers are
+      not in the reports; their number of parameters leaves these),
+    - ``"cnn"``: 346,067; two 5 x 5 convolutions of 32 and 16 filters, each with 2 x 2
+      pooling, two dense layers of 128 (speech_cnn, section 1.1),
+    - ``"gru"``: 70,531; two GRU layers of 64, two dense layers of 128 (speech_rnn, section
+      1.1); ``recurrent_bias=False`` gives 70,147 (see :mod:`tfnets.layers.gru`).
 
     Args:
-        model: ``"gru"``.
+        model: ``"fc"``, ``"cnn"`` or ``"gru"``.
         input_shape: ``(time, features)`` of one sample, log-mel frames x bands.
         num_classes: Number of words.
         pooling: The way from the frames of the second GRU layer to one vector
-            (section 1.2.2): ``"last"`` takes the last frame, ``"mean"`` the mean
-            over time, ``"flatten"`` all frames side by side.
-        reset_after: Reset gate after the recurrent product, as PyTorch has it.
-        recurrent_bias: A recurrent bias beside each input bias.
+            (speech_rnn, section 1.2.2): ``"last"`` takes the last frame, ``"mean"`` the
+            mean over time, ``"flatten"`` all frames side by side.
+        reset_after: For the GRU: reset gate after the recurrent product, as PyTorch has it.
+        recurrent_bias: For the GRU: a recurrent bias beside each input bias.
 
     Returns:
         A functional model from ``(batch, time, features)`` float32 to class
         probabilities ``(batch, num_classes)``.
 
     Raises:
-        InputError: For an unknown model or pooling, fewer than two classes, or
-            ``reset_after`` without ``recurrent_bias``.
+        InputError: For an unknown model or pooling, fewer than two classes, matrices
+            too small for the convolutions, or ``reset_after`` without ``recurrent_bias``.
     """
     check(model, pooling=pooling, reset_after=reset_after, recurrent_bias=recurrent_bias)
     if num_classes < 2:
         raise InputError(f"num_classes is {num_classes}; a classifier needs 2 or more.")
 
     inputs = keras.Input(input_shape, name="log_mel")
-    x = _BODIES[model](inputs, pooling, reset_after, recurrent_bias)
-    x = layers.Dense(128, activation="relu", name="dense_1")(x)
-    x = layers.Dense(128, activation="relu", name="dense_2")(x)
+    if model == "gru":
+        x = _gru(inputs, pooling, reset_after, recurrent_bias)
+    elif model == "cnn":
+        x = _cnn(inputs)
+    else:
+        x = layers.Flatten(name="flatten")(inputs)
+    for number in range(4 if model == "fc" else 2):
+        x = layers.Dense(128, activation="relu", name=f"dense_{number + 1}")(x)
     outputs = layers.Dense(num_classes, activation="softmax", name="probabilities")(x)
     return keras.Model(inputs, outputs, name=f"speech_{model}")
 
@@ -61,8 +76,8 @@ def check(model: str, *, pooling: str, reset_after: bool, recurrent_bias: bool) 
 
     A command calls it before it loads the data, so that nobody waits for that in vain.
     """
-    if model not in _BODIES:
-        raise InputError(f"unknown model {model!r}; there is: {', '.join(_BODIES)}.")
+    if model not in MODELS:
+        raise InputError(f"unknown model {model!r}; there is: {', '.join(MODELS)}.")
     if pooling not in POOLINGS:
         raise InputError(f"unknown pooling {pooling!r}; there is: {', '.join(POOLINGS)}.")
     if reset_after and not recurrent_bias:
@@ -80,7 +95,18 @@ def _gru(x, pooling: str, reset_after: bool, recurrent_bias: bool):
     return x
 
 
-_BODIES = {"gru": _gru}
+def _cnn(x):
+    time, bands = x.shape[1:]
+    if min(time, bands) < _SMALLEST:
+        raise InputError(
+            f"matrices of {time} x {bands} are too small for the CNN; "
+            f"it needs {_SMALLEST} x {_SMALLEST} or more."
+        )
+    x = layers.Reshape((time, bands, 1), name="one_channel")(x)
+    for number, filters in enumerate((32, 16), 1):
+        x = layers.Conv2D(filters, 5, activation="relu", name=f"conv_{number}")(x)
+        x = layers.MaxPooling2D(2, name=f"pool_{number}")(x)
+    return layers.Flatten(name="flatten")(x)
 
 
 def deployable(

@@ -33,6 +33,15 @@ def test_counts_of_the_options(options, count):
     assert speech.build("gru", **options).count_params() == count
 
 
+@pytest.mark.parametrize(("model", "count"), [("fc", 567_171), ("cnn", 346_067)])
+def test_the_reports_other_models(model, count):
+    built = speech.build(model)
+    assert built.count_params() == count
+    assert built.input_shape == (None, 101, 40)
+    assert built.output_shape == (None, 3)
+    assert speech.build(model, num_classes=5).count_params() == count + 2 * 129
+
+
 def test_poolings_look_at_the_frames_as_they_say():
     x = np.random.default_rng(0).normal(size=(2, 9, 5)).astype(np.float32)
     for pooling, expected in (
@@ -54,6 +63,7 @@ def test_poolings_look_at_the_frames_as_they_say():
     ("options", "message"),
     [
         ({"model": "transformer"}, "unknown model 'transformer'"),
+        ({"model": "cnn", "input_shape": (15, 40)}, "15 x 40 are too small for the CNN; it needs"),
         ({"pooling": "max"}, "unknown pooling 'max'; there is: last, mean, flatten"),
         ({"num_classes": 1}, "num_classes is 1"),
         ({"reset_after": True, "recurrent_bias": False}, "recurrent_bias=False goes with"),

@@ -1,0 +1,5 @@
+"""Human activity recognition: ``build`` the network."""
+
+from tfnets.har.model import build
+
+__all__ = ["build"]

@@ -1,0 +1,65 @@
+"""The many-to-many network for human activity recognition (report har_rnn)."""
+
+import keras
+from keras import layers
+
+from tfnets.errors import InputError
+from tfnets.layers import CELLS
+
+
+def build(
+    cell: str = "rnn",
+    *,
+    input_shape: tuple[int, int] = (150, 3),
+    num_classes: int = 6,
+    units: int = 50,
+    activation: str = "sigmoid",
+) -> keras.Model:
+    """Builds the report's network: one recurrent layer and a dense layer at every step.
+
+    With the default sizes it has 3,006 parameters, with 100 units 11,006 (har_rnn,
+    option b). All weights and biases start uniform in [-0.1, 0.1].
+
+    Args:
+        cell: ``"rnn"`` as in the report, ``"lstm"`` or ``"gru"``.
+        input_shape: ``(time, channels)`` of one window of acceleration.
+        num_classes: Number of activities.
+        units: Hidden units.
+        activation: Of the outputs: ``"sigmoid"`` as in the report, or ``"softmax"``.
+
+    Returns:
+        A functional model from ``(batch, time, channels)`` float32 to class scores at
+        every step, ``(batch, time, num_classes)``.
+
+    Raises:
+        InputError: For an unknown cell or activation, no units, or fewer than two classes.
+    """
+    if cell not in CELLS:
+        raise InputError(f"unknown cell {cell!r}; there is: {', '.join(CELLS)}.")
+    if activation not in ("sigmoid", "softmax"):
+        raise InputError(f"unknown activation {activation!r}; there is: sigmoid, softmax.")
+    if units < 1:
+        raise InputError(f"units is {units}; a layer needs 1 or more.")
+    if num_classes < 2:
+        raise InputError(f"num_classes is {num_classes}; a classifier needs 2 or more.")
+
+    def uniform():
+        return keras.initializers.RandomUniform(-0.1, 0.1)
+
+    inputs = keras.Input(input_shape, name="acceleration")
+    x = CELLS[cell](
+        units,
+        return_sequences=True,
+        kernel_initializer=uniform(),
+        recurrent_initializer=uniform(),
+        bias_initializer=uniform(),
+        name="hidden",
+    )(inputs)
+    outputs = layers.Dense(
+        num_classes,
+        activation=activation,
+        kernel_initializer=uniform(),
+        bias_initializer=uniform(),
+        name="scores",
+    )(x)
+    return keras.Model(inputs, outputs, name=f"har_{cell}")
