@@ -1,0 +1,176 @@
+"""The reports' two optimizers, to the letter of PyTorch, in which the reports trained.
+
+Three facts differ between PyTorch and Keras, and all are put right here:
+
+- PyTorch's ``SGD(weight_decay=...)`` is *coupled*: it adds ``weight_decay * w`` to the
+  gradient, so that the decay goes through the momentum. Keras' argument of that name
+  shrinks the weights beside the gradient step (decoupled, as in AdamW).
+- PyTorch's Adam has epsilon 1e-8, Keras' 1e-7, and PyTorch adds it after the correction
+  of the bias, Keras before. At the first step Keras' counts for 32 times as much: that
+  moves the loss by more than 1e-5 wherever gradients are small.
+- The gradient of an embedding comes in pieces, one for each use of an entry. Keras' Adam
+  squares the pieces and adds up the squares; PyTorch's squares the sum.
+"""
+
+import math
+from numbers import Real
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from tfnets.errors import InputError
+
+OPTIMIZERS = ("adam", "sgd")
+
+# The step size that each has in the reports.
+_LEARNING_RATES = {"adam": 0.001, "sgd": 0.01}
+
+
+@keras.saving.register_keras_serializable(package="tfnets")
+class SGD(keras.optimizers.SGD):
+    """``keras.optimizers.SGD`` with PyTorch's coupled weight decay.
+
+    With gradient g, weight w, momentum m, learning rate lr and decay d, each step is
+
+        g' = g + d w
+        v  = m v - lr g'
+        w  = w + v                    or with Nesterov    w = w + m v - lr g'
+
+    PyTorch keeps b = m b + g' and takes w = w - lr b, or w - lr (g' + m b). With
+    v = -lr b the two are the same as long as the learning rate is constant. When it
+    changes, PyTorch rescales what the momentum holds at once and Keras does not.
+
+    Source: ``torch.optim.SGD``, with dampening 0.
+
+    Args:
+        learning_rate: As for ``keras.optimizers.SGD``.
+        momentum: A float in [0, 1].
+        nesterov: Whether to look one step of momentum ahead.
+        coupled_weight_decay: d. It applies to every trainable variable, biases too, as
+            in PyTorch, and after any clipping of the gradient.
+        **kwargs: As for ``keras.optimizers.SGD``; ``weight_decay`` is Keras' own,
+            decoupled one.
+
+    Raises:
+        InputError: For a ``coupled_weight_decay`` that is negative or not finite.
+    """
+
+    def __init__(
+        self,
+        learning_rate=0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        coupled_weight_decay: float = 0.0,
+        **kwargs,
+    ):
+        _check("coupled_weight_decay", coupled_weight_decay)
+        super().__init__(learning_rate, momentum=momentum, nesterov=nesterov, **kwargs)
+        self.coupled_weight_decay = float(coupled_weight_decay)
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Changes one variable by its gradient; Keras calls it."""
+        if self.coupled_weight_decay:
+            decay = ops.cast(self.coupled_weight_decay, variable.dtype)
+            gradient = ops.add(ops.cast(gradient, variable.dtype), decay * variable)
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self):
+        """The arguments, so that a saved model knows its optimizer."""
+        return {**super().get_config(), "coupled_weight_decay": self.coupled_weight_decay}
+
+
+@keras.saving.register_keras_serializable(package="tfnets")
+class Adam(keras.optimizers.Adam):
+    """``keras.optimizers.Adam`` that makes PyTorch's steps.
+
+    With gradient g of weight w, learning rate lr, and t = 1, 2, ... the step's number,
+
+        m = beta_1 m + (1 - beta_1) g
+        v = beta_2 v + (1 - beta_2) g^2
+        w = w - lr / (1 - beta_1^t) * m / (sqrt(v / (1 - beta_2^t)) + epsilon)
+
+    where Keras adds epsilon to sqrt(v). An embedding's gradient is added up before
+    it is squared.
+
+    Source: Kingma and Ba 2015 (arXiv:1412.6980), algorithm 1; ``torch.optim.Adam``.
+
+    Args:
+        learning_rate: As for ``keras.optimizers.Adam``.
+        beta_1: Decay of the mean of the gradients.
+        beta_2: Decay of the mean of their squares.
+        epsilon: As small as PyTorch's by default.
+        **kwargs: As for ``keras.optimizers.Adam``; there is no ``amsgrad``.
+    """
+
+    def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8, **kwargs):
+        super().__init__(learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, **kwargs)
+        if self.amsgrad:
+            raise InputError("amsgrad is True; keras.optimizers.Adam has it, tfnets' has not.")
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Changes one variable by its gradient; Keras calls it."""
+        # TensorFlow's conversion, unlike Keras', adds up the pieces of an embedding's gradient.
+        gradient = ops.cast(tf.convert_to_tensor(gradient), variable.dtype)
+        step = ops.cast(self.iterations + 1, variable.dtype)
+        corrected_1 = 1 - ops.power(ops.cast(self.beta_1, variable.dtype), step)
+        corrected_2 = 1 - ops.power(ops.cast(self.beta_2, variable.dtype), step)
+        index = self._get_variable_index(variable)
+        m, v = self._momentums[index], self._velocities[index]
+        self.assign_add(m, (gradient - m) * (1 - self.beta_1))
+        self.assign_add(v, (ops.square(gradient) - v) * (1 - self.beta_2))
+        rate = ops.cast(learning_rate, variable.dtype) / corrected_1
+        scale = ops.sqrt(v) / ops.sqrt(corrected_2) + self.epsilon
+        self.assign_sub(variable, rate * m / scale)
+
+
+def build(
+    name: str = "adam",
+    learning_rate: float | None = None,
+    *,
+    momentum: float = 0.9,
+    weight_decay: float = 1e-5,
+    nesterov: bool = False,
+) -> keras.optimizers.Optimizer:
+    """Builds an optimizer that makes the same steps as PyTorch's.
+
+    Args:
+        name: ``"adam"`` (``torch.optim.Adam``: beta 0.9 and 0.999, epsilon 1e-8) or
+            ``"sgd"`` (``torch.optim.SGD``).
+        learning_rate: Step size; None for the reports' 0.001 of Adam, 0.01 of SGD.
+        momentum: Of SGD, at least 0 and below 1. Adam has none and ignores it.
+        weight_decay: Of SGD, coupled as in PyTorch, 0 or more. Adam ignores it.
+        nesterov: Of SGD, with a momentum above 0. Adam ignores it.
+
+    Raises:
+        InputError: For an unknown name or a number out of its range.
+    """
+    if name not in OPTIMIZERS:
+        raise InputError(f"unknown optimizer {name!r}; there is: {', '.join(OPTIMIZERS)}.")
+    if learning_rate is None:
+        learning_rate = _LEARNING_RATES[name]
+    if not _is_finite(learning_rate) or learning_rate <= 0:
+        raise InputError(f"learning_rate is {learning_rate!r}; a positive number is needed.")
+    if not _is_finite(momentum) or not 0 <= momentum < 1:
+        raise InputError(f"momentum is {momentum!r}; a number from 0 to below 1 is needed.")
+    _check("weight_decay", weight_decay)
+
+    if name == "adam":
+        return Adam(float(learning_rate))
+    if nesterov and not momentum:
+        raise InputError("momentum is 0; with nesterov=True it must be above 0.")
+    return SGD(
+        float(learning_rate),
+        momentum=float(momentum),
+        nesterov=bool(nesterov),
+        coupled_weight_decay=weight_decay,
+    )
+
+
+def _check(name: str, decay: float) -> None:
+    if not _is_finite(decay) or decay < 0:
+        raise InputError(f"{name} is {decay!r}; a number of 0 or more is needed.")
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)

@@ -1,0 +1,133 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfnets import optimizers, torch_weights
+from tfnets.errors import InputError
+
+OF_PYTORCH = {
+    "sgd": {"name": "sgd"},
+    "nesterov": {"name": "sgd", "weight_decay": 0.1, "nesterov": True},
+    "adam": {"name": "adam"},
+}
+
+
+def minimise(optimizer, start, steps=4):
+    """The places that f(w) = w^2 / 2 leads to."""
+    w = keras.Variable([start], dtype="float32")
+    places = []
+    for _ in range(steps):
+        optimizer.apply([keras.ops.convert_to_tensor(w)], [w])
+        places.append(w.numpy()[0])
+    return places
+
+
+@pytest.mark.parametrize("name", OF_PYTORCH)
+def test_training_makes_pytorchs_steps(golden, name):
+    weights = golden.part("weights")
+    if golden.name != "speech_gru":
+        # Where Keras has one bias, PyTorch's second was frozen at zero.
+        weights = {k: a * 0 if "bias_hh" in k else a for k, a in weights.items()}
+    model, loss = golden.build(), golden.loss()
+    torch_weights.load(model, weights)
+    optimizer = optimizers.build(**OF_PYTORCH[name])
+    expected = golden.part("losses")[name]
+    losses = []
+    for _ in expected:
+        with tf.GradientTape() as tape:
+            value = loss(golden.arrays["y"], model(golden.arrays["x"]))
+        losses.append(float(value))
+        optimizer.apply(tape.gradient(value, model.trainable_variables), model.trainable_variables)
+    np.testing.assert_allclose(losses, expected, atol=1e-5, rtol=0)
+    assert expected[-1] < expected[0] - 1e-3
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_decay_goes_through_the_momentum(nesterov):
+    # A decay that is large enough to be seen, against PyTorch's own formula.
+    w, b, expected = 2.0, 0.0, []
+    for _ in range(4):
+        g = w + 0.5 * w
+        b = 0.9 * b + g
+        w -= 0.1 * (g + 0.9 * b if nesterov else b)
+        expected.append(w)
+    optimizer = optimizers.build("sgd", 0.1, weight_decay=0.5, nesterov=nesterov)
+    np.testing.assert_allclose(minimise(optimizer, 2.0), expected, rtol=1e-5)
+    coupled = optimizers.SGD(0.1, momentum=0.0, coupled_weight_decay=0.5)
+    np.testing.assert_allclose(minimise(coupled, 2.0), 2 * 0.85 ** np.arange(1, 5), rtol=1e-5)
+
+
+def test_without_decay_it_is_keras_sgd():
+    ours, keras_own = optimizers.SGD(0.1, momentum=0.5), keras.optimizers.SGD(0.1, momentum=0.5)
+    assert minimise(ours, 1.0) == minimise(keras_own, 1.0)
+
+
+def test_defaults_are_the_reports():
+    adam = optimizers.build("adam")
+    assert isinstance(adam, optimizers.Adam)
+    assert adam.get_config()["epsilon"] == 1e-8
+    assert float(adam.learning_rate) == pytest.approx(0.001)
+    sgd = optimizers.build("sgd")
+    assert isinstance(sgd, optimizers.SGD)
+    assert (sgd.momentum, sgd.nesterov, sgd.coupled_weight_decay) == (0.9, False, 1e-5)
+    assert float(sgd.learning_rate) == pytest.approx(0.01)
+    assert float(optimizers.build("sgd", 2, momentum=0).learning_rate) == 2
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_a_saved_model_trains_on_as_if_nothing_had_been(tmp_path, name):
+    x, y = np.ones((4, 3), np.float32), np.zeros((4, 1), np.float32)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile(optimizers.build(name, 0.1, weight_decay=0.5, nesterov=True), "mse")
+    model.fit(x, y, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert again.optimizer.get_config() == model.optimizer.get_config()
+    assert type(again.optimizer) is type(model.optimizer)
+    for one in (model, again):
+        one.fit(x, y, verbose=0)
+    for one, other in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "adamw"}, "unknown optimizer 'adamw'; there is: adam, sgd."),
+        ({"learning_rate": 0}, "learning_rate is 0; a positive number is needed."),
+        ({"learning_rate": float("nan")}, "learning_rate is nan; a positive"),
+        ({"learning_rate": "fast"}, "learning_rate is 'fast'; a positive"),
+        ({"momentum": 1.0}, "momentum is 1.0; a number from 0 to below 1 is needed."),
+        ({"momentum": -0.1}, "momentum is -0.1; a number"),
+        ({"weight_decay": -1e-5}, "weight_decay is -1e-05; a number of 0 or more is needed."),
+        ({"weight_decay": float("inf")}, "weight_decay is inf; a number"),
+        ({"momentum": 0, "nesterov": True}, "momentum is 0; with nesterov=True it must be above"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(InputError, match=message):
+        optimizers.build(**{"name": "sgd"} | options)
+
+
+@pytest.mark.parametrize("name", OF_PYTORCH)
+def test_an_embeddings_gradient_is_added_up_first(name):
+    # One entry used three times in a batch, as a dense kernel of one row has it.
+    indices = np.zeros((3, 1), np.int32)
+    kernels = []
+    for layer in (keras.layers.Embedding(1, 2), keras.layers.Dense(2, use_bias=False)):
+        dense = isinstance(layer, keras.layers.Dense)
+        x = np.ones((3, 1, 1), np.float32) if dense else indices
+        model = keras.Sequential([keras.Input(x.shape[1:], dtype=x.dtype), layer])
+        model.set_weights([np.array([[1, 2]], np.float32)])
+        model.compile(optimizers.build(**OF_PYTORCH[name]), "mse")
+        model.fit(x, np.arange(6, dtype=np.float32).reshape(3, 1, 2), epochs=3, verbose=0)
+        kernels.append(model.get_weights()[0])
+    np.testing.assert_allclose(*kernels, rtol=1e-6)
+
+
+def test_a_bad_option_of_the_classes():
+    with pytest.raises(InputError, match="amsgrad is True; keras"):
+        optimizers.Adam(amsgrad=True)
+    with pytest.raises(InputError, match="coupled_weight_decay is -1; a number of 0 or more"):
+        optimizers.SGD(coupled_weight_decay=-1)
