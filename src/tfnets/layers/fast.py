@@ -2,7 +2,6 @@
 
 import keras
 import tensorflow as tf
-from keras import ops
 
 from tfnets.layers import bptt
 
@@ -11,10 +10,10 @@ class FastLoop:
     """Mixin for a ``keras.layers.RNN`` whose cell has a hand-derived step.
 
     Stands before the Keras layer in the order of bases, and needs the attribute ``step``,
-    a :class:`~tfnets.layers.bptt.Step` of the recurrent kernel alone. What the step does
-    not cover goes to Keras' own loop: masks, dropout while training, ``stateful``,
-    ``go_backwards``, ``unroll``, other activations than tanh and sigmoid, mixed precision,
-    and GPUs where Keras would use cuDNN.
+    a :class:`~tfnets.layers.bptt.Step`. What the step does not cover goes to Keras' own
+    loop: masks, dropout while training, ``stateful``, ``go_backwards``, ``unroll``, other
+    activations than tanh and sigmoid, mixed precision, and GPUs where Keras would use
+    cuDNN.
     """
 
     step: bptt.Step
@@ -22,20 +21,28 @@ class FastLoop:
     def inner_loop(self, sequences, initial_state, mask, training=False):
         if not self._is_fast(sequences, initial_state, mask, training):
             return super().inner_loop(sequences, initial_state, mask, training)
-        cell = self.cell
-        a = ops.matmul(ops.transpose(sequences, (1, 0, 2)), cell.kernel)
-        if cell.bias is not None:
-            a = a + cell.bias
+        bias, weights = self._input_bias(), self._recurrent_weights()
+        kernel = tf.convert_to_tensor(self.cell.kernel)
         outputs, states = bptt.scan(
             self.step,
-            a,
+            sequences,
             initial_state,
-            [tf.convert_to_tensor(cell.recurrent_kernel)],
+            kernel,
+            tf.zeros_like(kernel[0]) if bias is None else tf.convert_to_tensor(bias),
+            [tf.convert_to_tensor(each) for each in weights],
+            layout=bptt.layout_for(sequences.shape[0]),
             outputs=self.return_sequences,
             keep=bool(training),
         )
-        outputs = states[0][:, None] if outputs is None else ops.transpose(outputs, (1, 0, 2))
-        return states[0], outputs, list(states)
+        return states[0], states[0][:, None] if outputs is None else outputs, list(states)
+
+    def _input_bias(self):
+        """What is added to ``x_t W``, or None."""
+        return self.cell.bias
+
+    def _recurrent_weights(self) -> list:
+        """The weights that the step takes."""
+        return [self.cell.recurrent_kernel]
 
     def _is_fast(self, sequences, initial_state, mask, training) -> bool:
         cell = self.cell

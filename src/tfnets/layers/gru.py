@@ -22,10 +22,48 @@ Keras writes (1) as ``h_t = z_t * h_{t-1} + (1 - z_t) * hh_t``. That is the same
 family of functions with z replaced by 1 - z, which a change of sign of W_z, U_z
 and b_z brings about. Keras' convention and its gate order z, r, h are kept, so
 that weights can be exchanged with stock Keras layers.
+
+**Backpropagation through time**, by hand (see :mod:`tfnets.layers.bptt`). With
+a_t = x_t W + b, gates in Keras' order, [.] for columns side by side and s for sigmoid,
+the form with the reset gate *before* the product is
+
+    [z_t, r_t] = s([a_t]_zr + h_{t-1} U_zr)                  (batch, 2n)
+    c_t        = tanh([a_t]_h + (r_t * h_{t-1}) U_h)         (batch, n)
+    h_t        = z_t * h_{t-1} + (1 - z_t) * c_t             (batch, n)
+
+where b is the sum of the two biases of a gate: nothing stands between them, so each has
+the gradient of their sum. Backwards, with dh_t = dE/dh_t directly + what comes back,
+
+    dc_t     = dh_t * (1 - z_t) * (1 - c_t^2)                (batch, n)
+    dq_t     = dc_t U_h'                                     (batch, n)   of r_t * h_{t-1}
+    dz_t     = dh_t * (h_{t-1} - c_t) * z_t (1 - z_t)        (batch, n)
+    dr_t     = dq_t * h_{t-1} * r_t (1 - r_t)                (batch, n)
+    dh_{t-1} = dh_t * z_t + dq_t * r_t + [dz_t, dr_t] U_zr'  (batch, n)
+
+    dU_zr = H_prev' [dZ, dR]      (n, 2n)
+    dU_h  = (R * H_prev)' dC      (n, n)
+
+and *after* the product, with a recurrent bias v that the reset gate scales,
+
+    [u_z, u_r, u_h] = h_{t-1} U + v                          (batch, 3n)
+    [z_t, r_t] = s([a_t]_zr + [u_z, u_r])                    (batch, 2n)
+    c_t        = tanh([a_t]_h + r_t * u_h)                   (batch, n)
+
+    dc_t, dz_t as above;  dr_t = dc_t * u_h * r_t (1 - r_t)  (batch, n)
+    du_t     = [dz_t, dr_t, dc_t * r_t]                      (batch, 3n)
+    dh_{t-1} = dh_t * z_t + du_t U'                          (batch, n)
+
+    dU = H_prev' dU_all,  dv = sum of dU_all's rows          (n, 3n), (3n,)
+
+where dU_all has the rows du_t. In both, da_t = [dz_t, dr_t, dc_t].
 """
 
 import keras
+import tensorflow as tf
 from keras import ops
+
+from tfnets.layers import bptt
+from tfnets.layers.fast import FastLoop
 
 _PACKAGE = "tfnets"
 
@@ -114,6 +152,60 @@ class GRUCell(keras.layers.GRUCell):
         return {**super().get_config(), "recurrent_bias": self.recurrent_bias}
 
 
+def _forward_before(layout, a, states, weights):
+    (h,), (u,) = states, weights
+    n = u.shape[0]
+    a_zr, a_h = tf.split(a, [2 * n, n], layout.axis)
+    z, r = tf.split(tf.sigmoid(a_zr + layout.times(h, u[:, : 2 * n])), 2, layout.axis)
+    c = tf.tanh(a_h + layout.times(r * h, u[:, 2 * n :]))
+    return (c + z * (h - c),), (z, r, c)
+
+
+def _backward_before(layout, d_states, kept, before, after, weights):
+    (d_h,), (z, r, c), (h,), (u,) = d_states, kept, before, weights
+    n = u.shape[0]
+    d_c = d_h * (1 - z) * (1 - c * c)
+    d_q = layout.back(d_c, u[:, 2 * n :])
+    d_zr = tf.concat([d_h * (h - c) * z * (1 - z), d_q * h * r * (1 - r)], layout.axis)
+    d_h = d_h * z + d_q * r + layout.back(d_zr, u[:, : 2 * n])
+    return tf.concat([d_zr, d_c], layout.axis), (d_h,)
+
+
+def _weights_before(layout, d_a, kept, before, weights):
+    (_, r, _), (h,), n = kept, before, weights[0].shape[0]
+    d_zr, d_c = tf.split(d_a, [2 * n, n], layout.axis)
+    return (tf.concat([layout.outer(h, d_zr), layout.outer(r * h, d_c)], 1),)
+
+
+def _forward_after(layout, a, states, weights):
+    (h,), (u, v) = states, weights
+    n = u.shape[0]
+    a_zr, a_h = tf.split(a, [2 * n, n], layout.axis)
+    u_zr, u_h = tf.split(layout.plus(layout.times(h, u), v), [2 * n, n], layout.axis)
+    z, r = tf.split(tf.sigmoid(a_zr + u_zr), 2, layout.axis)
+    c = tf.tanh(a_h + r * u_h)
+    return (c + z * (h - c),), (z, r, c, u_h)
+
+
+def _backward_after(layout, d_states, kept, before, after, weights):
+    (d_h,), (z, r, c, u_h), (h,), (u, _) = d_states, kept, before, weights
+    d_c = d_h * (1 - z) * (1 - c * c)
+    d_zr = tf.concat([d_h * (h - c) * z * (1 - z), d_c * u_h * r * (1 - r)], layout.axis)
+    d_h = d_h * z + layout.back(tf.concat([d_zr, d_c * r], layout.axis), u)
+    return tf.concat([d_zr, d_c], layout.axis), (d_h,)
+
+
+def _weights_after(layout, d_a, kept, before, weights):
+    (_, r, _, _), (h,), n = kept, before, weights[0].shape[0]
+    d_zr, d_c = tf.split(d_a, [2 * n, n], layout.axis)
+    d_u = tf.concat([d_zr, d_c * r], layout.axis)
+    return layout.outer(h, d_u), layout.total(d_u)
+
+
+BEFORE = bptt.Step(_forward_before, _backward_before, _weights_before)
+AFTER = bptt.Step(_forward_after, _backward_after, _weights_after)
+
+
 class _OwnCell(keras.layers.RNN):
     """Stands between ``keras.layers.GRU`` and ``keras.layers.RNN`` in the order of
     initialisation and puts our cell in the place of the one that ``keras.layers.GRU`` made.
@@ -125,7 +217,7 @@ class _OwnCell(keras.layers.RNN):
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
-class GRU(keras.layers.GRU, _OwnCell):
+class GRU(FastLoop, keras.layers.GRU, _OwnCell):
     """Gated recurrent unit, by default in the report's form (equations (1)-(4) above).
 
     Source: speech_rnn, section 1.4.1; Cho et al. 2014 (arXiv:1406.1078).
@@ -165,3 +257,23 @@ class GRU(keras.layers.GRU, _OwnCell):
 
     def get_config(self):
         return {**super().get_config(), "recurrent_bias": self.recurrent_bias}
+
+    @property
+    def step(self):
+        """The hand-derived step of this layer's form."""
+        return AFTER if self.reset_after else BEFORE
+
+    def _input_bias(self):
+        bias = self.cell.bias
+        if bias is None or len(bias.shape) == 1:
+            return bias
+        return bias[0] if self.reset_after else ops.sum(bias, axis=0)
+
+    def _recurrent_weights(self):
+        u, bias = self.cell.recurrent_kernel, self.cell.bias
+        if not self.reset_after:
+            return [u]
+        return [u, tf.zeros_like(u[0]) if bias is None else bias[1]]
+
+    def _has_cudnn(self):
+        return self.reset_after and self.use_cudnn in ("auto", True)

@@ -3,7 +3,7 @@
 Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000. With n units,
 gates in Keras' order i, f, g, o and [.] for columns side by side,
 
-    a_t = x_t W + b                                          (batch, 4n)  before the loop
+    a_t = x_t W + b                                          (batch, 4n)
     [i_t, f_t, g_t, o_t] = [s, s, tanh, s](a_t + h_{t-1} U)  (batch, 4n)  s = sigmoid
     c_t = f_t * c_{t-1} + i_t * g_t                          (batch, n)
     h_t = o_t * tanh(c_t)                                    (batch, n)
@@ -19,7 +19,7 @@ each gate's own derivative, s' = s (1 - s) and tanh' = 1 - tanh^2,
     dh_{t-1} = da_t U'                                       (batch, n)
     dc_{t-1} = dc_t * f_t                                    (batch, n)
 
-    dU = H_prev' dA                                          (n, 4n)      after the loop
+    dU = H_prev' dA                                          (n, 4n)
 
 The gates are kept from the forward pass; tanh(c_t) is computed again.
 """
@@ -31,17 +31,16 @@ from tfnets.layers import bptt
 from tfnets.layers.fast import FastLoop
 
 
-def _forward(a, states, weights):
+def _forward(layout, a, states, weights):
     (h, c), (u,) = states, weights
-    a_i, a_f, a_g, a_o = tf.split(a + tf.matmul(h, u), 4, axis=1)
+    a_i, a_f, a_g, a_o = tf.split(a + layout.times(h, u), 4, layout.axis)
     i, f, g, o = tf.sigmoid(a_i), tf.sigmoid(a_f), tf.tanh(a_g), tf.sigmoid(a_o)
     c = f * c + i * g
-    return (o * tf.tanh(c), c), (tf.concat([i, f, g, o], 1),)
+    return (o * tf.tanh(c), c), (i, f, g, o)
 
 
-def _backward(d_states, kept, before, after, weights):
-    (d_h, d_c), (u,) = d_states, weights
-    i, f, g, o = tf.split(kept[0], 4, axis=1)
+def _backward(layout, d_states, kept, before, after, weights):
+    (d_h, d_c), (i, f, g, o), (u,) = d_states, kept, weights
     tanh_c = tf.tanh(after[1])
     d_c = d_c + d_h * o * (1 - tanh_c * tanh_c)
     d_a = tf.concat(
@@ -51,9 +50,9 @@ def _backward(d_states, kept, before, after, weights):
             d_c * i * (1 - g * g),
             d_h * tanh_c * o * (1 - o),
         ],
-        1,
+        layout.axis,
     )
-    return d_a, (tf.matmul(d_a, u, transpose_b=True), d_c * f)
+    return d_a, (layout.back(d_a, u), d_c * f)
 
 
 @keras.saving.register_keras_serializable(package="tfnets")

@@ -2,7 +2,7 @@
 
 The report (har_rnn, equations (1)-(13)) derives, with n hidden units,
 
-    a_t = x_t W + b                           (batch, n)   before the loop
+    a_t = x_t W + b                           (batch, n)
     h_t = tanh(a_t + h_{t-1} U)               (batch, n)   in the loop
 
 and backwards, with dh_t = dE/dh_t directly + what comes back from step t+1,
@@ -10,11 +10,11 @@ and backwards, with dh_t = dE/dh_t directly + what comes back from step t+1,
     da_t     = dh_t * (1 - h_t^2)             (batch, n)   for tanh' = 1 - tanh^2
     dh_{t-1} = da_t U'                        (batch, n)   all that has to be in the loop
 
-    dU = H_prev' dA                           (n, n)       one product after it,
-    dW = X' dA,  db = sum of dA's rows                     T*batch rows each
+    dU = H_prev' dA                           (n, n)
+    dW = X' dA,  db = sum of dA's rows        (m, n), (n,)
 
 where H_prev has the rows h_{t-1} and dA the rows da_t of all steps: see
-:mod:`tfnets.layers.bptt`.
+:mod:`tfnets.layers.bptt`, also for when these sums are taken.
 """
 
 import keras
@@ -24,15 +24,15 @@ from tfnets.layers import bptt
 from tfnets.layers.fast import FastLoop
 
 
-def _forward(a, states, weights):
+def _forward(layout, a, states, weights):
     (h,), (u,) = states, weights
-    return (tf.tanh(a + tf.matmul(h, u)),), ()
+    return (tf.tanh(a + layout.times(h, u)),), ()
 
 
-def _backward(d_states, kept, before, after, weights):
+def _backward(layout, d_states, kept, before, after, weights):
     (d_h,), (h,), (u,) = d_states, after, weights
     d_a = d_h * (1 - h * h)
-    return d_a, (tf.matmul(d_a, u, transpose_b=True),)
+    return d_a, (layout.back(d_a, u),)
 
 
 @keras.saving.register_keras_serializable(package="tfnets")

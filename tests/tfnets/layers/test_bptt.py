@@ -1,6 +1,7 @@
 """The hand-derived gradients against Keras' autodiff, against differences, in training."""
 
 import contextlib
+from functools import partial
 
 import keras
 import numpy as np
@@ -9,13 +10,28 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfnets.layers import LSTM, SimpleRNN, bptt
+from tfnets.layers import GRU, LSTM, SimpleRNN, bptt
+from tfnets.layers.gru import GRUCell
 
 # Each of our layers, and the same function by Keras' own loop and autodiff.
 LAYERS = {
     "rnn": (SimpleRNN, keras.layers.SimpleRNN),
     "lstm": (LSTM, keras.layers.LSTM),
+    "gru": (GRU, lambda n, **o: keras.layers.RNN(GRUCell(n, **of_cell(o)), **of_loop(o))),
+    "gru single": (
+        partial(GRU, recurrent_bias=False),
+        partial(keras.layers.GRU, reset_after=False),
+    ),
+    "gru after": (partial(GRU, reset_after=True), keras.layers.GRU),
 }
+
+
+def of_cell(options):
+    return {key: value for key, value in options.items() if key in ("use_bias", "dtype")}
+
+
+def of_loop(options):
+    return {key: value for key, value in options.items() if key != "use_bias"}
 
 
 def pair(name, units, features, seed=0, **options):
@@ -31,11 +47,15 @@ def pair(name, units, features, seed=0, **options):
 
 
 @contextlib.contextmanager
-def counting_the_fast_way():
-    """How often a layer took the way of its own; without it these tests would compare nothing."""
+def counting_the_fast_way(columns=False):
+    """How often a layer took the way of its own; without it these tests would compare nothing.
+
+    Samples are columns then, however few they are, or rows.
+    """
     calls = []
     scan = bptt.scan
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bptt, "_LARGE", 1 if columns else 1000)
         patch.setattr(bptt, "scan", lambda *a, **k: calls.append(a) or scan(*a, **k))
         yield calls
 
@@ -78,10 +98,22 @@ def directions(seed):
     given_state=st.booleans(),
     bias=st.booleans(),
     training=st.booleans(),
+    columns=st.booleans(),
     seed=st.integers(0, 1000),
 )
 def test_outputs_and_gradients_are_those_of_keras(
-    name, batch, time, features, units, sequences, state, given_state, bias, training, seed
+    name,
+    batch,
+    time,
+    features,
+    units,
+    sequences,
+    state,
+    given_state,
+    bias,
+    training,
+    columns,
+    seed,
 ):
     options = {"return_sequences": sequences, "return_state": state, "use_bias": bias}
     ours, stock = pair(name, units, features, seed, **options)
@@ -90,7 +122,7 @@ def test_outputs_and_gradients_are_those_of_keras(
     count = (2 if name == "lstm" else 1) * given_state
     states = [rng.normal(size=(batch, units)).astype(np.float32) for _ in range(count)]
     args = (x, states, directions(seed), training)
-    with counting_the_fast_way() as calls:
+    with counting_the_fast_way(columns) as calls:
         results = outputs_and_gradients(ours, *args)
         assert len(calls) == 1
         expected = outputs_and_gradients(stock, *args)
@@ -101,16 +133,18 @@ def test_outputs_and_gradients_are_those_of_keras(
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("columns", [False, True])
 @pytest.mark.parametrize("name", LAYERS)
-def test_gradients_are_central_differences(name, took_the_fast_way):
+def test_gradients_are_central_differences(name, columns):
     ours, _ = pair(name, 3, 2, dtype="float64", return_sequences=True)
     rng = np.random.default_rng(1)
     x = rng.normal(size=(2, 4, 2))
     states = [rng.normal(size=(2, 3)) for _ in range(2 if name == "lstm" else 1)]
     weights = [w.numpy() for w in ours.weights]
     direction = directions(2)
-    _, gradients = outputs_and_gradients(ours, x, states, direction)
-    assert took_the_fast_way
+    with counting_the_fast_way(columns) as calls:
+        _, gradients = outputs_and_gradients(ours, x, states, direction)
+    assert calls[0][0] is ours.step
 
     def total(*values):
         ours.set_weights(values[1 + len(states) :])
@@ -162,6 +196,32 @@ def test_training_gives_the_losses_of_keras(name, jit, took_the_fast_way):
 
 
 @pytest.mark.parametrize("name", LAYERS)
+def test_large_batches_with_xla(name):
+    """Of a size that is known, from where samples are columns on."""
+    ours, stock = pair(name, 4, 3, return_sequences=True)
+    rng = np.random.default_rng(12)
+    x = rng.normal(size=(130, 6, 3)).astype(np.float32)
+
+    def gradients(layer, jit):
+        @tf.function(jit_compile=jit, input_signature=[tf.TensorSpec(x.shape)])
+        def run(x):
+            with tf.GradientTape() as tape:
+                y = layer(x, training=True)
+                total = tf.reduce_mean(y * y)
+            return y, tape.gradient(total, [w.value for w in layer.trainable_weights])
+
+        y, values = run(x)
+        return [y, *values]
+
+    assert bptt.layout_for(130) is bptt.Columns
+    assert bptt.layout_for(30) is bptt.layout_for(None) is bptt.Rows
+    expected = gradients(stock, False)
+    for jit in (False, True):
+        for one, other in zip(gradients(ours, jit), expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", LAYERS)
 def test_length_and_batch_may_be_unknown(name, took_the_fast_way):
     ours, stock = pair(name, 4, 3, return_sequences=True)
     traced = tf.function(ours, input_signature=[tf.TensorSpec((None, None, 3))])
@@ -186,7 +246,7 @@ FALLBACKS = {
 
 
 @pytest.mark.parametrize("case", FALLBACKS)
-@pytest.mark.parametrize("name", ["rnn", "lstm"])
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru single", "gru after"])
 def test_the_rest_is_left_to_keras(name, case, took_the_fast_way):
     options, call = FALLBACKS[case]
     layers = [make(3, return_sequences=True, **options) for make in LAYERS[name]]
@@ -200,8 +260,9 @@ def test_the_rest_is_left_to_keras(name, case, took_the_fast_way):
     assert not took_the_fast_way
 
 
-def test_other_gates_are_left_to_keras(took_the_fast_way):
-    ours, stock = pair("lstm", 3, 2, recurrent_activation="hard_sigmoid")
+@pytest.mark.parametrize("name", ["lstm", "gru single", "gru after"])
+def test_other_gates_are_left_to_keras(name, took_the_fast_way):
+    ours, stock = pair(name, 3, 2, recurrent_activation="hard_sigmoid")
     x = np.random.default_rng(7).normal(size=(2, 4, 2)).astype(np.float32)
     np.testing.assert_array_equal(ours(x), stock(x))
     assert not took_the_fast_way
@@ -210,10 +271,12 @@ def test_other_gates_are_left_to_keras(took_the_fast_way):
 def test_cudnn_is_left_to_keras_where_it_has_the_layer(monkeypatch, took_the_fast_way):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU"])
     x = np.zeros((1, 2, 3), np.float32)
-    LSTM(2)(x)
+    for make in (LSTM, partial(GRU, reset_after=True)):
+        make(2)(x)
     assert not took_the_fast_way
-    SimpleRNN(2)(x)
-    assert len(took_the_fast_way) == 1
+    for make in (SimpleRNN, GRU):
+        make(2)(x)
+    assert len(took_the_fast_way) == 2
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -230,7 +293,7 @@ def test_second_derivatives_are_refused_not_wrong(name):
         outer.gradient(first, x)
 
 
-@pytest.mark.parametrize("name", ["rnn", "lstm"])
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru after"])
 def test_weights_are_those_of_the_keras_layer(name, tmp_path):
     models = []
     for make in LAYERS[name]:
