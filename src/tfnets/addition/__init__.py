@@ -1,5 +1,5 @@
 """Digit-wise addition: ``build`` the network."""
 
-from tfnets.addition.model import build
+from tfnets.addition.model import OBJECTIVE, build, execution
 
-__all__ = ["build"]
+__all__ = ["OBJECTIVE", "build", "execution"]

@@ -1,10 +1,26 @@
 """The network that adds two numbers digit by digit (report addition_rnn)."""
 
 import keras
+import tensorflow as tf
 from keras import layers
 
 from tfnets.errors import InputError
 from tfnets.layers import CELLS
+from tfnets.loop import Execution, Objective, right
+
+
+def _loss(labels, logits):
+    """Cross-entropy of each digit, mean over the digits."""
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    return tf.reduce_mean(losses, 1)
+
+
+def _accuracy(labels, logits):
+    """Whether the whole number is right."""
+    return tf.reduce_min(right(labels, logits), 1)
+
+
+OBJECTIVE = Objective(_loss, _accuracy)
 
 
 def build(
@@ -55,3 +71,8 @@ def build(
         x = CELLS[cell](hidden_size, return_sequences=True, name=f"{cell}_{number + 1}")(x)
     outputs = layers.Dense(base, name="logits")(x)
     return keras.Model(inputs, outputs, name=f"addition_{cell}")
+
+
+def execution(cell: str = "rnn", batch_size: int = 200) -> Execution:
+    """How the steps of this network are computed fastest, on 2 cores (benchmarks/steps.py)."""
+    return Execution(xla=True, shards=2, steps_per_call=100)

@@ -1,5 +1,5 @@
 """Human activity recognition: ``build`` the network."""
 
-from tfnets.har.model import build
+from tfnets.har.model import OBJECTIVE, build, execution
 
-__all__ = ["build"]
+__all__ = ["OBJECTIVE", "build", "execution"]

@@ -56,35 +56,30 @@ class Rows:
     from_batch_first = to_batch_first = (1, 0, 2)
 
     @staticmethod
-    def times(h: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
-        """The product of samples with weights ``(n, k)``, h W."""
-        return tf.matmul(h, w)
+    def product(x: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
+        """Samples times weights; w is ``(n, k)``, and W' for the way back."""
+        return tf.matmul(x, w)
 
     @staticmethod
-    def back(d: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
-        """The gradient d of ``times(h, w)`` passed back to h, d W'."""
-        return tf.matmul(d, w, transpose_b=True)
-
-    @staticmethod
-    def outer(h: tf.Tensor, d: tf.Tensor) -> tf.Tensor:
-        """The gradient d of ``times(h, w)`` passed back to w, h' d: ``(n, k)``."""
-        return tf.matmul(h, d, transpose_a=True)
-
-    @staticmethod
-    def total(d: tf.Tensor) -> tf.Tensor:
-        """The gradient d of ``plus(a, b)`` passed back to b, its sum over the samples."""
-        return tf.reduce_sum(d, 0)
+    def outer(x: tf.Tensor, d: tf.Tensor) -> tf.Tensor:
+        """``(n, k)``, the gradient of the weights of a product whose gradient is d."""
+        return tf.matmul(x, d, transpose_a=True)
 
     @staticmethod
     def plus(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
         """A bias ``(k,)`` added to every sample."""
         return a + b
 
+    @staticmethod
+    def total(d: tf.Tensor) -> tf.Tensor:
+        """``(k,)``, the gradient of a bias."""
+        return tf.reduce_sum(d, 0)
+
 
 class Columns:
     """A sample is a column: states ``(n, batch)``, sequences ``(time, n, batch)``.
 
-    Weights lie as ever. See :class:`Rows` for what the functions mean.
+    The functions are those of :class:`Rows`, turned round.
     """
 
     axis = 0
@@ -92,29 +87,24 @@ class Columns:
     to_batch_first = (2, 0, 1)
 
     @staticmethod
-    def times(h: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
-        """W' h."""
-        return tf.matmul(w, h, transpose_a=True)
+    def product(x: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
+        """Weights times samples; w is W' ``(k, n)``, and W for the way back."""
+        return tf.matmul(w, x)
 
     @staticmethod
-    def back(d: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
-        """W d."""
-        return tf.matmul(w, d)
-
-    @staticmethod
-    def outer(h: tf.Tensor, d: tf.Tensor) -> tf.Tensor:
-        """H d'."""
-        return tf.matmul(h, d, transpose_b=True)
-
-    @staticmethod
-    def total(d: tf.Tensor) -> tf.Tensor:
-        """The sum over the samples."""
-        return tf.reduce_sum(d, 1)
+    def outer(x: tf.Tensor, d: tf.Tensor) -> tf.Tensor:
+        """``(n, k)``, the gradient of the weights of a product whose gradient is d."""
+        return tf.matmul(x, d, transpose_b=True)
 
     @staticmethod
     def plus(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-        """A bias added to every sample."""
+        """A bias ``(k,)`` added to every sample."""
         return a + b[:, None]
+
+    @staticmethod
+    def total(d: tf.Tensor) -> tf.Tensor:
+        """``(k,)``, the gradient of a bias."""
+        return tf.reduce_sum(d, 1)
 
 
 Layout = type[Rows] | type[Columns]
@@ -139,15 +129,18 @@ class Step:
         backward: ``(layout, d_states, kept, before, after, weights) -> (d_a, d_states)``:
             from the gradients of the states after to those of the pre-activation and of
             the states before.
-        weights: ``(layout, d_a, kept, before, weights) -> gradients`` of the recurrent
-            weights; as rows it is given all steps at once, ``(T*batch, ...)``.
+        gradients: ``(layout, d_a, kept, before) -> gradients`` of the recurrent weights;
+            as rows it is given all steps at once, ``(T*batch, ...)``.
+
+    ``weights`` are given as ``layout.product`` takes them in that direction: turned once,
+    before the loop, not in every step.
     """
 
     forward: Callable[[Layout, tf.Tensor, Tensors, Tensors], tuple[Tensors, Tensors]]
     backward: Callable[
         [Layout, Tensors, Tensors, Tensors, Tensors, Tensors], tuple[tf.Tensor, Tensors]
     ]
-    weights: Callable[[Layout, tf.Tensor, Tensors, Tensors, Tensors], Tensors]
+    gradients: Callable[[Layout, tf.Tensor, Tensors, Tensors], Tensors]
 
 
 def scan(
@@ -183,22 +176,24 @@ def scan(
         NotImplementedError: If the gradient of the gradient is asked for.
     """
     count = len(states)
-    turned = [tf.transpose(state) for state in states] if layout is Columns else states
+    turned = [_turned(state) for state in states] if layout is Columns else states
 
     @tf.custom_gradient
     def run(x, kernel, bias, *args):
         states, weights = args[:count], args[count:]
-        passed, kept = _forward(step, layout, x, states, kernel, bias, weights, keep)
+        forwards = [kernel, *weights], [_turned(w) for w in (kernel, *weights)]
+        forwards, backwards = forwards if layout is Rows else forwards[::-1]
+        passed, kept = _forward(step, layout, x, states, bias, forwards, keep)
 
         def gradient(*d):
             d_outputs, d_last = (d[0], d[1:]) if outputs else (None, d)
             if keep:
                 seen, saved = passed, kept
             else:
-                seen, saved = _forward(step, layout, x, states, kernel, bias, weights, True)
+                seen, saved = _forward(step, layout, x, states, bias, forwards, True)
             backward = _backward_of_rows if layout is Rows else _backward_of_columns
             return _only_once(
-                *backward(step, layout, x, kernel, weights, d_outputs, d_last, seen, saved)
+                *backward(step, layout, x, backwards, d_outputs, d_last, seen, saved)
             )
 
         last = tuple(state[-1] for state in passed)
@@ -207,19 +202,25 @@ def scan(
     x = tf.transpose(sequences, layout.from_batch_first)
     result = run(x, kernel, bias, *turned, *weights)
     last = result[1:] if outputs else result
-    last = tuple(tf.transpose(state) for state in last) if layout is Columns else tuple(last)
+    last = tuple(_turned(state) if layout is Columns else state for state in last)
     return tf.transpose(result[0], layout.to_batch_first) if outputs else None, last
 
 
-def _forward(step, layout, x, states, kernel, bias, weights, keep):
+def _turned(w: tf.Tensor) -> tf.Tensor:
+    """A transposed matrix; a bias as it is."""
+    return tf.transpose(w) if w.shape.rank == 2 else w
+
+
+def _forward(step, layout, x, states, bias, kernels, keep):
     """All states, the initial ones first (time + 1 of them), and what is kept."""
     time = _length(x)
+    kernel, *weights = kernels
     if layout is Rows:
-        a = layout.plus(layout.times(_rows(x), kernel), bias)
+        a = layout.plus(layout.product(_rows(x), kernel), bias)
         a = tf.reshape(a, (time, -1, kernel.shape[1]))
 
     def pre_activation(t):
-        return a[t] if layout is Rows else layout.plus(layout.times(x[t], kernel), bias)
+        return a[t] if layout is Rows else layout.plus(layout.product(x[t], kernel), bias)
 
     passed = tuple(_array(state, time + 1).write(0, state) for state in states)
     kept = ()
@@ -279,25 +280,28 @@ def _rewind(back, d_last, time, use, carried):
     return d_states, carried
 
 
-def _backward_of_rows(step, layout, x, kernel, weights, d_outputs, d_last, passed, kept):
+def _backward_of_rows(step, layout, x, kernels, d_outputs, d_last, passed, kept):
     """Gradients of x, W, b, the initial states and the recurrent weights; products after."""
     time = _length(x)
+    kernel, *weights = kernels
     back = _steps_back(step, layout, weights, d_outputs, passed, kept)
     d_a = _array(back(0, d_last)[0], time)
     d_states, d_a = _rewind(back, d_last, time, lambda t, new, d_a: d_a.write(t, new), d_a)
     d_a = _rows(d_a.stack())
     before = tuple(_rows(p[:-1]) for p in passed)
     return (
-        tf.reshape(layout.back(d_a, kernel), tf.shape(x)),
+        tf.reshape(layout.product(d_a, kernel), tf.shape(x)),
         layout.outer(_rows(x), d_a),
         layout.total(d_a),
         *d_states,
-        *step.weights(layout, d_a, tuple(map(_rows, kept)), before, weights),
+        *step.gradients(layout, d_a, tuple(map(_rows, kept)), before),
     )
 
 
-def _backward_of_columns(step, layout, x, kernel, weights, d_outputs, d_last, passed, kept):
+def _backward_of_columns(step, layout, x, kernels, d_outputs, d_last, passed, kept):
     """The same with the products in the loop and their sums carried along."""
+    time = _length(x)
+    kernel, *weights = kernels
 
     def use(t, d_a, carried):
         d_x, *sums = carried
@@ -305,12 +309,11 @@ def _backward_of_columns(step, layout, x, kernel, weights, d_outputs, d_last, pa
         now = (
             layout.outer(x[t], d_a),
             layout.total(d_a),
-            *step.weights(layout, d_a, saved, before, weights),
+            *step.gradients(layout, d_a, saved, before),
         )
         sums = (total + each for total, each in zip(sums, now, strict=True))
-        return (d_x.write(t, layout.back(d_a, kernel)), *sums)
+        return (d_x.write(t, layout.product(d_a, kernel)), *sums)
 
-    time = _length(x)
     back = _steps_back(step, layout, weights, d_outputs, passed, kept)
     sums = map(tf.zeros_like, (kernel, kernel[0], *weights))
     d_states, (d_x, d_kernel, d_bias, *d_weights) = _rewind(
@@ -343,8 +346,6 @@ def _rows(x: tf.Tensor) -> tf.Tensor:
     return tf.reshape(x, (-1, x.shape[-1]))
 
 
-def of_one_kernel(
-    layout: Layout, d_a: tf.Tensor, kept: Tensors, before: Tensors, weights: Tensors
-) -> Tensors:
-    """``dU = H_prev' dA``, the ``weights`` of a :class:`Step` with a_t + h_{t-1} U."""
+def of_one_kernel(layout: Layout, d_a: tf.Tensor, kept: Tensors, before: Tensors) -> Tensors:
+    """``dU = H_prev' dA``, the ``gradients`` of a :class:`Step` with a_t + h_{t-1} U."""
     return (layout.outer(before[0], d_a),)

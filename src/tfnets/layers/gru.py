@@ -152,36 +152,36 @@ class GRUCell(keras.layers.GRUCell):
         return {**super().get_config(), "recurrent_bias": self.recurrent_bias}
 
 
+def _gates(layout, x):
+    """The columns of z and r, and those of the candidate."""
+    n = x.shape[layout.axis] // 3
+    return tf.split(x, [2 * n, n], layout.axis)
+
+
 def _forward_before(layout, a, states, weights):
-    (h,), (u,) = states, weights
-    n = u.shape[0]
-    a_zr, a_h = tf.split(a, [2 * n, n], layout.axis)
-    z, r = tf.split(tf.sigmoid(a_zr + layout.times(h, u[:, : 2 * n])), 2, layout.axis)
-    c = tf.tanh(a_h + layout.times(r * h, u[:, 2 * n :]))
+    (h,), (u_zr, u_h), (a_zr, a_h) = states, weights, _gates(layout, a)
+    z, r = tf.split(tf.sigmoid(a_zr + layout.product(h, u_zr)), 2, layout.axis)
+    c = tf.tanh(a_h + layout.product(r * h, u_h))
     return (c + z * (h - c),), (z, r, c)
 
 
 def _backward_before(layout, d_states, kept, before, after, weights):
-    (d_h,), (z, r, c), (h,), (u,) = d_states, kept, before, weights
-    n = u.shape[0]
+    (d_h,), (z, r, c), (h,), (u_zr, u_h) = d_states, kept, before, weights
     d_c = d_h * (1 - z) * (1 - c * c)
-    d_q = layout.back(d_c, u[:, 2 * n :])
+    d_q = layout.product(d_c, u_h)
     d_zr = tf.concat([d_h * (h - c) * z * (1 - z), d_q * h * r * (1 - r)], layout.axis)
-    d_h = d_h * z + d_q * r + layout.back(d_zr, u[:, : 2 * n])
+    d_h = d_h * z + d_q * r + layout.product(d_zr, u_zr)
     return tf.concat([d_zr, d_c], layout.axis), (d_h,)
 
 
-def _weights_before(layout, d_a, kept, before, weights):
-    (_, r, _), (h,), n = kept, before, weights[0].shape[0]
-    d_zr, d_c = tf.split(d_a, [2 * n, n], layout.axis)
-    return (tf.concat([layout.outer(h, d_zr), layout.outer(r * h, d_c)], 1),)
+def _gradients_before(layout, d_a, kept, before):
+    (_, r, _), (h,), (d_zr, d_c) = kept, before, _gates(layout, d_a)
+    return layout.outer(h, d_zr), layout.outer(r * h, d_c)
 
 
 def _forward_after(layout, a, states, weights):
-    (h,), (u, v) = states, weights
-    n = u.shape[0]
-    a_zr, a_h = tf.split(a, [2 * n, n], layout.axis)
-    u_zr, u_h = tf.split(layout.plus(layout.times(h, u), v), [2 * n, n], layout.axis)
+    (h,), (u, v), (a_zr, a_h) = states, weights, _gates(layout, a)
+    u_zr, u_h = _gates(layout, layout.plus(layout.product(h, u), v))
     z, r = tf.split(tf.sigmoid(a_zr + u_zr), 2, layout.axis)
     c = tf.tanh(a_h + r * u_h)
     return (c + z * (h - c),), (z, r, c, u_h)
@@ -191,19 +191,18 @@ def _backward_after(layout, d_states, kept, before, after, weights):
     (d_h,), (z, r, c, u_h), (h,), (u, _) = d_states, kept, before, weights
     d_c = d_h * (1 - z) * (1 - c * c)
     d_zr = tf.concat([d_h * (h - c) * z * (1 - z), d_c * u_h * r * (1 - r)], layout.axis)
-    d_h = d_h * z + layout.back(tf.concat([d_zr, d_c * r], layout.axis), u)
+    d_h = d_h * z + layout.product(tf.concat([d_zr, d_c * r], layout.axis), u)
     return tf.concat([d_zr, d_c], layout.axis), (d_h,)
 
 
-def _weights_after(layout, d_a, kept, before, weights):
-    (_, r, _, _), (h,), n = kept, before, weights[0].shape[0]
-    d_zr, d_c = tf.split(d_a, [2 * n, n], layout.axis)
+def _gradients_after(layout, d_a, kept, before):
+    (_, r, _, _), (h,), (d_zr, d_c) = kept, before, _gates(layout, d_a)
     d_u = tf.concat([d_zr, d_c * r], layout.axis)
     return layout.outer(h, d_u), layout.total(d_u)
 
 
-BEFORE = bptt.Step(_forward_before, _backward_before, _weights_before)
-AFTER = bptt.Step(_forward_after, _backward_after, _weights_after)
+BEFORE = bptt.Step(_forward_before, _backward_before, _gradients_before)
+AFTER = bptt.Step(_forward_after, _backward_after, _gradients_after)
 
 
 class _OwnCell(keras.layers.RNN):
@@ -272,7 +271,7 @@ class GRU(FastLoop, keras.layers.GRU, _OwnCell):
     def _recurrent_weights(self):
         u, bias = self.cell.recurrent_kernel, self.cell.bias
         if not self.reset_after:
-            return [u]
+            return ops.split(u, [2 * self.units], axis=1)
         return [u, tf.zeros_like(u[0]) if bias is None else bias[1]]
 
     def _has_cudnn(self):

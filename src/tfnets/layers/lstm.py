@@ -33,7 +33,7 @@ from tfnets.layers.fast import FastLoop
 
 def _forward(layout, a, states, weights):
     (h, c), (u,) = states, weights
-    a_i, a_f, a_g, a_o = tf.split(a + layout.times(h, u), 4, layout.axis)
+    a_i, a_f, a_g, a_o = tf.split(a + layout.product(h, u), 4, layout.axis)
     i, f, g, o = tf.sigmoid(a_i), tf.sigmoid(a_f), tf.tanh(a_g), tf.sigmoid(a_o)
     c = f * c + i * g
     return (o * tf.tanh(c), c), (i, f, g, o)
@@ -52,7 +52,7 @@ def _backward(layout, d_states, kept, before, after, weights):
         ],
         layout.axis,
     )
-    return d_a, (layout.back(d_a, u), d_c * f)
+    return d_a, (layout.product(d_a, u), d_c * f)
 
 
 @keras.saving.register_keras_serializable(package="tfnets")

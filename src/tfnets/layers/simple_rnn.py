@@ -26,13 +26,13 @@ from tfnets.layers.fast import FastLoop
 
 def _forward(layout, a, states, weights):
     (h,), (u,) = states, weights
-    return (tf.tanh(a + layout.times(h, u)),), ()
+    return (tf.tanh(a + layout.product(h, u)),), ()
 
 
 def _backward(layout, d_states, kept, before, after, weights):
     (d_h,), (h,), (u,) = d_states, after, weights
     d_a = d_h * (1 - h * h)
-    return d_a, (layout.back(d_a, u),)
+    return d_a, (layout.product(d_a, u),)
 
 
 @keras.saving.register_keras_serializable(package="tfnets")

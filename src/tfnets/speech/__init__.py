@@ -1,6 +1,6 @@
 """Spoken words: ``load`` the data, ``build`` the network, make it ``deployable``."""
 
 from tfnets.speech.data import load
-from tfnets.speech.model import build, check, deployable
+from tfnets.speech.model import OBJECTIVE, build, check, deployable, execution
 
-__all__ = ["build", "check", "deployable", "load"]
+__all__ = ["OBJECTIVE", "build", "check", "deployable", "execution", "load"]

@@ -7,10 +7,20 @@ from keras import layers, ops
 
 from tfnets.errors import InputError
 from tfnets.layers import GRU, FixedLength
+from tfnets.loop import Execution, Objective, right
 from tfnets.speech import features
 
 MODELS = ("fc", "cnn", "gru")
 POOLINGS = ("last", "mean", "flatten")
+
+OBJECTIVE = Objective(keras.losses.sparse_categorical_crossentropy, right)
+
+# The fastest of with and without XLA and one or two shards, on 2 cores (benchmarks/steps.py).
+_EXECUTION = {
+    "fc": Execution(xla=True, steps_per_call=32),
+    "cnn": Execution(shards=2, steps_per_call=2),
+    "gru": Execution(xla=True, shards=2, steps_per_call=4),
+}
 
 # What two 5 x 5 convolutions, each halved by pooling, leave one pixel of.
 _SMALLEST = 16
@@ -69,6 +79,11 @@ def build(
         x = layers.Dense(128, activation="relu", name=f"dense_{number + 1}")(x)
     outputs = layers.Dense(num_classes, activation="softmax", name="probabilities")(x)
     return keras.Model(inputs, outputs, name=f"speech_{model}")
+
+
+def execution(model: str = "gru", batch_size: int = 1024) -> Execution:
+    """How the steps of this network are computed fastest."""
+    return _EXECUTION[model]
 
 
 def check(model: str, *, pooling: str, reset_after: bool, recurrent_bias: bool) -> None:
