@@ -1,0 +1,87 @@
+"""Which layer gets the weights of which module, and whether they fit."""
+
+import numpy as np
+
+from tfnets.errors import InputError
+from tfnets.torch_weights.parts import GRU, LSTM, RNN, Part, Recurrent
+from tfnets.torch_weights.state_dict import POOLS, Module, group
+
+
+def match(parts: list[Part], entries: dict[str, np.ndarray]) -> list[tuple[Part, Module]]:
+    """Each layer with its module, whose entries are complete and of the right shape.
+
+    Raises:
+        InputError: For modules of another number or kind; for entries that are missing,
+            superfluous or of another shape.
+    """
+    pairs = []
+    for pool, modules in group(entries).items():
+        wanted = [part for part in parts if part.pool == pool]
+        if len(modules) != len(wanted):
+            raise InputError(_count(pool, modules, wanted, entries))
+        pairs += zip(wanted, modules, strict=True)
+    for part, module in pairs:
+        _check(part, module, entries)
+    return pairs
+
+
+def _count(pool: str, modules: list[Module], parts: list[Part], entries: dict) -> str:
+    have = [
+        f"{name!r} {entries[name].shape}" for m in modules for name in list(m.entries.values())[:1]
+    ]
+    need = [f"{part.path!r} {next(iter(part.shapes.values()))}" for part in parts]
+    return (
+        f"the state_dict has {len(modules)} of {POOLS[pool]}: {', '.join(have) or 'none'}; "
+        f"the model needs {len(parts)}: {', '.join(need) or 'none'}."
+    )
+
+
+def _check(part: Part, module: Module, entries: dict[str, np.ndarray]) -> None:
+    if isinstance(part, Recurrent) and "weight_hh" in module.entries:
+        name = module.entries["weight_hh"]
+        shape = entries[name].shape
+        for kind in (RNN, GRU, LSTM):
+            fits = len(shape) == 2 and shape[0] == len(kind.gates) * shape[1]
+            if fits and not isinstance(part, kind):
+                raise InputError(
+                    f"entry {name!r} of shape {shape} is of kind {kind.__name__}; "
+                    f"{part} needs the shape {part.shapes['weight_hh']}."
+                )
+    for role, shape in part.shapes.items():
+        if role not in module.entries:
+            raise InputError(
+                f"entry {module.entry(role)!r} is missing; {part} needs it with the shape {shape}."
+            )
+        name = module.entries[role]
+        if entries[name].shape != shape:
+            raise InputError(
+                f"entry {name!r} has the shape {entries[name].shape}; {part} needs {shape}."
+            )
+    for role, name in module.entries.items():
+        if role not in part.shapes:
+            raise InputError(
+                f"entry {name!r} of shape {entries[name].shape} is superfluous; "
+                f"{part} needs {' and '.join(map(module.entry, part.shapes))} only."
+            )
+
+
+def numbers(name: str, array: np.ndarray, part: Part) -> np.ndarray:
+    """An entry's values in the dtype of the layer's weights.
+
+    Raises:
+        InputError: For values that are not floating-point, or not finite in that dtype.
+    """
+    if not np.issubdtype(array.dtype, np.floating):
+        raise InputError(
+            f"entry {name!r} of shape {array.shape} is {array.dtype}; "
+            f"{part} needs floating-point numbers."
+        )
+    with np.errstate(over="ignore"):
+        array = array.astype(part.variables[0].dtype)
+    wrong = array.size - np.isfinite(array).sum()
+    if wrong:
+        raise InputError(
+            f"entry {name!r} of shape {array.shape} has {wrong} values that are NaN, infinite "
+            f"or too large for {part.variables[0].dtype}; {part} needs finite numbers."
+        )
+    return array
