@@ -47,7 +47,9 @@ def train(architecture: str, parameters: dict, run: tracking.Run) -> str:
             **options,
         )
 
-    trained = training.train(build, data, recipe, run.log_epoch)
+    execution = tfnets.speech.execution(architecture, recipe.batch_size)
+    run.log_tags({"execution": str(execution)})
+    trained = training.train(build, data, recipe, run.log_epoch, execution=execution)
     network = trained.model
     test = evaluation.evaluate(network, data.test, data.classes)
     table = derive(network)
@@ -84,9 +86,7 @@ def _epochs(trained: training.Trained) -> str:
 
 def _model_summary(network: keras.Model) -> str:
     text = io.StringIO()
-    # The trained one would count the optimizer's state, too.
-    model = keras.Model(network.input, network.output, name=network.name)
-    model.summary(print_fn=lambda line: text.write(f"{line}\n"), line_length=80)
+    network.summary(print_fn=lambda line: text.write(f"{line}\n"), line_length=80)
     return text.getvalue()
 
 

@@ -31,6 +31,11 @@ class Execution:
     shards: int = 1
     steps_per_call: int = 1
 
+    def __str__(self) -> str:
+        compiled = "XLA" if self.xla else "TensorFlow"
+        parts = f", batches in {self.shards} parts" if self.shards > 1 else ""
+        return f"{compiled}{parts}, up to {self.steps_per_call} steps a call"
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -49,6 +54,10 @@ def right(labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
     """1 where the largest of the outputs' last dimension is the label, else 0."""
     answers = tf.argmax(outputs, -1, output_type=labels.dtype)
     return tf.cast(answers == labels, outputs.dtype)
+
+
+# A label for each sample; the outputs are probabilities.
+CLASSIFICATION = Objective(keras.losses.sparse_categorical_crossentropy, right)
 
 
 class Loop:

@@ -1,4 +1,4 @@
-"""Seed, build, compile, fit: the one recipe by which every task is trained."""
+"""Seed, build, train: the one recipe by which every task is trained."""
 
 import math
 import time
@@ -6,10 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from tfnets import optimizers
 from tfnets.dataset import Dataset
 from tfnets.errors import InputError
+from tfnets.loop import CLASSIFICATION, Execution, Loop, Objective
 from tfnets.progress import Epochs
 
 Metrics = dict[str, float]
@@ -23,7 +26,7 @@ class Recipe:
         epochs: Passes over the training split.
         batch_size: Samples a step; the last step of an epoch may have fewer.
         learning_rate: Adam's step size. The rest of Adam is PyTorch's default, which
-            the reports use: beta 0.9 and 0.999, epsilon 1e-8 (Keras' is 1e-7).
+            the reports use (:class:`tfnets.optimizers.Adam`).
         seed: Decides the initial weights and the order of the samples.
     """
 
@@ -54,6 +57,7 @@ class Trained:
 
     Attributes:
         model: The network with its last weights.
+        optimizer: What trained it, with its state.
         history: For each epoch ``train/loss``, ``train/accuracy``, ``val/loss``,
             ``val/accuracy`` and ``time/epoch_s``. Training figures are means over the
             epoch's steps, while the weights change; validation is after the epoch.
@@ -62,6 +66,7 @@ class Trained:
     """
 
     model: keras.Model
+    optimizer: keras.optimizers.Optimizer
     history: list[Metrics]
     seconds: float
 
@@ -72,8 +77,11 @@ def train(
     recipe: Recipe,
     on_epoch: Callable[[int, Metrics], None] = lambda epoch, metrics: None,
     progress: bool = True,
+    *,
+    objective: Objective = CLASSIFICATION,
+    execution: Execution | None = None,
 ) -> Trained:
-    """Trains a classifier by the recipe.
+    """Trains a network by the recipe.
 
     The same arguments give the same weights to the bit on the same machine.
     TensorFlow's CPU kernels that are used here are deterministic as they are; on a GPU
@@ -86,6 +94,9 @@ def train(
         recipe: How to train.
         on_epoch: Called after each epoch with its number, from 1, and its metrics.
         progress: Whether to print a line an epoch, with the time left.
+        objective: What is minimised; by default the cross-entropy of class probabilities.
+        execution: How the steps are computed; each task's ``execution()`` says what is
+            fastest for its networks. None for plain TensorFlow.
 
     Raises:
         InputError: If the loss of training or validation stops being a finite number.
@@ -94,57 +105,38 @@ def train(
         tf.config.experimental.enable_op_determinism()
     started = time.perf_counter()
     keras.utils.set_random_seed(recipe.seed)
+    orders = np.random.default_rng(recipe.seed)
     model = build()
-    model.compile(
-        optimizer=keras.optimizers.Adam(recipe.learning_rate, epsilon=1e-8),
-        loss=keras.losses.SparseCategoricalCrossentropy(),
-        metrics=["accuracy"],
-    )
-    watch = _Watch(recipe, on_epoch, Epochs(recipe.epochs) if progress else None)
-    model.fit(
-        data.train.x,
-        data.train.y,
-        batch_size=recipe.batch_size,
-        epochs=recipe.epochs,
-        validation_data=(data.val.x, data.val.y),
-        callbacks=[watch],
-        verbose=0,
-    )
-    seconds = time.perf_counter() - started - watch.seconds_elsewhere
-    return Trained(model, watch.history, seconds)
+    optimizer = optimizers.build("adam", recipe.learning_rate)
+    loop = Loop(model, optimizer, objective, recipe.batch_size, execution or Execution())
+    train, val = ((tf.constant(split.x), tf.constant(split.y)) for split in (data.train, data.val))
+    shown = Epochs(recipe.epochs) if progress else lambda epoch, metrics: None
+    history: list[Metrics] = []
+    elsewhere = 0.0
+    for epoch in range(1, recipe.epochs + 1):
+        epoch_started = time.perf_counter()
+        metrics = {}
+        for split, (loss, accuracy) in (
+            ("train", loop.epoch(*train, orders.permutation(len(data.train)))),
+            ("val", loop.evaluate(*val)),
+        ):
+            metrics |= {f"{split}/loss": loss, f"{split}/accuracy": accuracy}
+        _check(metrics, epoch, recipe)
+        metrics["time/epoch_s"] = time.perf_counter() - epoch_started
+        history.append(metrics)
+        shown(epoch, metrics)
+        on_epoch_started = time.perf_counter()
+        on_epoch(epoch, metrics)
+        elsewhere += time.perf_counter() - on_epoch_started
+    seconds = time.perf_counter() - started - elsewhere
+    return Trained(model, optimizer, history, seconds)
 
 
-class _Watch(keras.callbacks.Callback):
-    """Names the metrics as everything else does, passes them on, stops at NaN."""
-
-    def __init__(
-        self, recipe: Recipe, on_epoch: Callable[[int, Metrics], None], progress: Epochs | None
-    ):
-        super().__init__()
-        self.recipe, self.on_epoch, self.progress = recipe, on_epoch, progress
-        self.history: list[Metrics] = []
-        self.seconds_elsewhere = 0.0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._started = time.perf_counter()
-
-    def on_epoch_end(self, epoch, logs=None):
-        for name, loss in (("training", logs["loss"]), ("validation", logs["val_loss"])):
-            if not math.isfinite(loss):
-                raise InputError(
-                    f"the {name} loss is {loss} after epoch {epoch + 1} with "
-                    f"learning_rate {self.recipe.learning_rate}; a smaller one is needed."
-                )
-        metrics = {
-            "train/loss": logs["loss"],
-            "train/accuracy": logs["accuracy"],
-            "val/loss": logs["val_loss"],
-            "val/accuracy": logs["val_accuracy"],
-            "time/epoch_s": time.perf_counter() - self._started,
-        }
-        self.history.append(metrics)
-        if self.progress:
-            self.progress(epoch + 1, metrics)
-        started = time.perf_counter()
-        self.on_epoch(epoch + 1, metrics)
-        self.seconds_elsewhere += time.perf_counter() - started
+def _check(metrics: Metrics, epoch: int, recipe: Recipe) -> None:
+    for name, split in (("training", "train"), ("validation", "val")):
+        loss = metrics[f"{split}/loss"]
+        if not math.isfinite(loss):
+            raise InputError(
+                f"the {name} loss is {loss} after epoch {epoch} with "
+                f"learning_rate {recipe.learning_rate}; a smaller one is needed."
+            )

@@ -87,7 +87,7 @@ def test_validation_figures_are_those_after_the_epoch():
 
 def test_the_recipe_reaches_the_optimizer():
     trained = train(toy(), batch_size=90, learning_rate=0.02, epochs=2)
-    optimizer = trained.model.optimizer
+    optimizer = trained.optimizer
     assert int(optimizer.iterations.numpy()) == 2
     assert float(optimizer.learning_rate.numpy()) == pytest.approx(0.02)
     assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon) == (0.9, 0.999, 1e-8)

@@ -103,8 +103,8 @@ class Columns:
 
     @staticmethod
     def total(d: tf.Tensor) -> tf.Tensor:
-        """``(k,)``, the gradient of a bias."""
-        return tf.reduce_sum(d, 1)
+        """``(k,)``, the gradient of a bias; a product, for XLA adds up a row in single steps."""
+        return tf.matmul(d, tf.ones((tf.shape(d)[1], 1), d.dtype))[:, 0]
 
 
 Layout = type[Rows] | type[Columns]
@@ -127,10 +127,11 @@ class Step:
             pre-activation a_t, the states before and the recurrent weights to the states
             after, the output first; and whatever the derivative needs beside the states.
         backward: ``(layout, d_states, kept, before, after, weights) -> (d_a, d_states)``:
-            from the gradients of the states after to those of the pre-activation and of
-            the states before.
-        gradients: ``(layout, d_a, kept, before) -> gradients`` of the recurrent weights;
-            as rows it is given all steps at once, ``(T*batch, ...)``.
+            from the gradients of the states after to those of the pre-activation, in as
+            many blocks of units as they come in, and of the states before.
+        gradients: ``(layout, d_a, kept, before) -> gradients`` of the recurrent weights,
+            with d_a in the same blocks; as rows it is given all steps at once,
+            ``(T*batch, ...)``.
 
     ``weights`` are given as ``layout.product`` takes them in that direction: turned once,
     before the loop, not in every step.
@@ -138,9 +139,9 @@ class Step:
 
     forward: Callable[[Layout, tf.Tensor, Tensors, Tensors], tuple[Tensors, Tensors]]
     backward: Callable[
-        [Layout, Tensors, Tensors, Tensors, Tensors, Tensors], tuple[tf.Tensor, Tensors]
+        [Layout, Tensors, Tensors, Tensors, Tensors, Tensors], tuple[Tensors, Tensors]
     ]
-    gradients: Callable[[Layout, tf.Tensor, Tensors, Tensors], Tensors]
+    gradients: Callable[[Layout, Tensors, Tensors, Tensors], Tensors]
 
 
 def scan(
@@ -285,16 +286,22 @@ def _backward_of_rows(step, layout, x, kernels, d_outputs, d_last, passed, kept)
     time = _length(x)
     kernel, *weights = kernels
     back = _steps_back(step, layout, weights, d_outputs, passed, kept)
-    d_a = _array(back(0, d_last)[0], time)
-    d_states, d_a = _rewind(back, d_last, time, lambda t, new, d_a: d_a.write(t, new), d_a)
-    d_a = _rows(d_a.stack())
+    blocks = back(0, d_last)[0]
+
+    def use(t, d_a, written):
+        return written.write(t, d_a[0] if len(d_a) == 1 else tf.concat(d_a, layout.axis))
+
+    written = tf.TensorArray(x.dtype, time, element_shape=(x.shape[1], kernel.shape[0]))
+    d_states, written = _rewind(back, d_last, time, use, written)
+    d_a = _rows(written.stack())
     before = tuple(_rows(p[:-1]) for p in passed)
+    d_blocks = tf.split(d_a, [block.shape[layout.axis] for block in blocks], layout.axis)
     return (
         tf.reshape(layout.product(d_a, kernel), tf.shape(x)),
         layout.outer(_rows(x), d_a),
         layout.total(d_a),
         *d_states,
-        *step.gradients(layout, d_a, tuple(map(_rows, kept)), before),
+        *step.gradients(layout, d_blocks, tuple(map(_rows, kept)), before),
     )
 
 
@@ -302,24 +309,26 @@ def _backward_of_columns(step, layout, x, kernels, d_outputs, d_last, passed, ke
     """The same with the products in the loop and their sums carried along."""
     time = _length(x)
     kernel, *weights = kernels
+    back = _steps_back(step, layout, weights, d_outputs, passed, kept)
+    sizes = [block.shape[layout.axis] for block in back(0, d_last)[0]]
+    kernels = tf.split(kernel, sizes, axis=1)
 
     def use(t, d_a, carried):
-        d_x, *sums = carried
+        d_x, d_kernels, d_biases, d_weights = carried
         before, saved = tuple(p[t] for p in passed), tuple(k[t] for k in kept)
-        now = (
-            layout.outer(x[t], d_a),
-            layout.total(d_a),
-            *step.gradients(layout, d_a, saved, before),
+        gradients = step.gradients(layout, d_a, saved, before)
+        passed_on = [layout.product(d, w) for d, w in zip(d_a, kernels, strict=True)]
+        return (
+            d_x.write(t, tf.add_n(passed_on)),
+            [total + layout.outer(x[t], d) for total, d in zip(d_kernels, d_a, strict=True)],
+            [total + layout.total(d) for total, d in zip(d_biases, d_a, strict=True)],
+            [total + each for total, each in zip(d_weights, gradients, strict=True)],
         )
-        sums = (total + each for total, each in zip(sums, now, strict=True))
-        return (d_x.write(t, layout.product(d_a, kernel)), *sums)
 
-    back = _steps_back(step, layout, weights, d_outputs, passed, kept)
-    sums = map(tf.zeros_like, (kernel, kernel[0], *weights))
-    d_states, (d_x, d_kernel, d_bias, *d_weights) = _rewind(
-        back, d_last, time, use, (_array(x[0], time), *sums)
-    )
-    return d_x.stack(), d_kernel, d_bias, *d_states, *d_weights
+    nothing = _array(x[0], time), kernels, [each[0] for each in kernels], weights
+    nothing = nothing[:1] + tuple([tf.zeros_like(e) for e in each] for each in nothing[1:])
+    d_states, (d_x, d_kernels, d_biases, d_weights) = _rewind(back, d_last, time, use, nothing)
+    return d_x.stack(), tf.concat(d_kernels, 1), tf.concat(d_biases, 0), *d_states, *d_weights
 
 
 def _length(x: tf.Tensor) -> int | tf.Tensor:
@@ -346,6 +355,6 @@ def _rows(x: tf.Tensor) -> tf.Tensor:
     return tf.reshape(x, (-1, x.shape[-1]))
 
 
-def of_one_kernel(layout: Layout, d_a: tf.Tensor, kept: Tensors, before: Tensors) -> Tensors:
+def of_one_kernel(layout: Layout, d_a: Tensors, kept: Tensors, before: Tensors) -> Tensors:
     """``dU = H_prev' dA``, the ``gradients`` of a :class:`Step` with a_t + h_{t-1} U."""
-    return (layout.outer(before[0], d_a),)
+    return (layout.outer(before[0], d_a[0]),)

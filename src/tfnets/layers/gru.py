@@ -160,22 +160,25 @@ def _gates(layout, x):
 
 def _forward_before(layout, a, states, weights):
     (h,), (u_zr, u_h), (a_zr, a_h) = states, weights, _gates(layout, a)
-    z, r = tf.split(tf.sigmoid(a_zr + layout.product(h, u_zr)), 2, layout.axis)
+    zr = tf.sigmoid(a_zr + layout.product(h, u_zr))
+    z, r = tf.split(zr, 2, layout.axis)
     c = tf.tanh(a_h + layout.product(r * h, u_h))
-    return (c + z * (h - c),), (z, r, c)
+    return (c + z * (h - c),), (zr, c)
 
 
 def _backward_before(layout, d_states, kept, before, after, weights):
-    (d_h,), (z, r, c), (h,), (u_zr, u_h) = d_states, kept, before, weights
+    (d_h,), (zr, c), (h,), (u_zr, u_h) = d_states, kept, before, weights
+    z, r = tf.split(zr, 2, layout.axis)
     d_c = d_h * (1 - z) * (1 - c * c)
     d_q = layout.product(d_c, u_h)
     d_zr = tf.concat([d_h * (h - c) * z * (1 - z), d_q * h * r * (1 - r)], layout.axis)
     d_h = d_h * z + d_q * r + layout.product(d_zr, u_zr)
-    return tf.concat([d_zr, d_c], layout.axis), (d_h,)
+    return (d_zr, d_c), (d_h,)
 
 
 def _gradients_before(layout, d_a, kept, before):
-    (_, r, _), (h,), (d_zr, d_c) = kept, before, _gates(layout, d_a)
+    (zr, _), (h,), (d_zr, d_c) = kept, before, d_a
+    _, r = tf.split(zr, 2, layout.axis)
     return layout.outer(h, d_zr), layout.outer(r * h, d_c)
 
 
@@ -192,11 +195,11 @@ def _backward_after(layout, d_states, kept, before, after, weights):
     d_c = d_h * (1 - z) * (1 - c * c)
     d_zr = tf.concat([d_h * (h - c) * z * (1 - z), d_c * u_h * r * (1 - r)], layout.axis)
     d_h = d_h * z + layout.product(tf.concat([d_zr, d_c * r], layout.axis), u)
-    return tf.concat([d_zr, d_c], layout.axis), (d_h,)
+    return (d_zr, d_c), (d_h,)
 
 
 def _gradients_after(layout, d_a, kept, before):
-    (_, r, _, _), (h,), (d_zr, d_c) = kept, before, _gates(layout, d_a)
+    (_, r, _, _), (h,), (d_zr, d_c) = kept, before, d_a
     d_u = tf.concat([d_zr, d_c * r], layout.axis)
     return layout.outer(h, d_u), layout.total(d_u)
 

@@ -52,7 +52,7 @@ def _backward(layout, d_states, kept, before, after, weights):
         ],
         layout.axis,
     )
-    return d_a, (layout.product(d_a, u), d_c * f)
+    return (d_a,), (layout.product(d_a, u), d_c * f)
 
 
 @keras.saving.register_keras_serializable(package="tfnets")

@@ -32,7 +32,7 @@ def _forward(layout, a, states, weights):
 def _backward(layout, d_states, kept, before, after, weights):
     (d_h,), (h,), (u,) = d_states, after, weights
     d_a = d_h * (1 - h * h)
-    return d_a, (layout.product(d_a, u),)
+    return (d_a,), (layout.product(d_a, u),)
 
 
 @keras.saving.register_keras_serializable(package="tfnets")

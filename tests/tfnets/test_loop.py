@@ -1,0 +1,125 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfnets import addition, har, layers, speech
+from tfnets.loop import CLASSIFICATION, Execution, Loop
+
+EXECUTIONS = [
+    Execution(),
+    Execution(xla=True),
+    Execution(shards=2),
+    Execution(xla=True, shards=2, steps_per_call=2),
+    Execution(xla=True, steps_per_call=100),
+    Execution(shards=3, steps_per_call=3),
+]
+
+
+def network():
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((6, 4))
+    x = layers.GRU(5, return_sequences=True)(inputs)
+    x = layers.SimpleRNN(5)(x)
+    return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+
+
+def samples(n=23):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(n, 6, 4)).astype(np.float32), rng.integers(0, 3, n, np.int32)
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS, ids=str)
+def test_an_epoch_is_what_keras_makes_of_the_same_batches(execution):
+    """23 samples in batches of 5: the last batch has 3, and no batch can be halved."""
+    x, y = samples()
+    model, optimizer = network(), keras.optimizers.SGD(0.5, momentum=0.9)
+    loop = Loop(model, optimizer, CLASSIFICATION, 5, execution)
+    order = np.random.default_rng(1).permutation(23)
+    figures = [loop.epoch(tf.constant(x), tf.constant(y), order) for _ in range(2)]
+    judged = loop.evaluate(tf.constant(x), tf.constant(y))
+
+    theirs = network()
+    theirs.compile(
+        keras.optimizers.SGD(0.5, momentum=0.9),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    history = theirs.fit(x[order], y[order], batch_size=5, epochs=2, shuffle=False, verbose=0)
+    expected = zip(history.history["loss"], history.history["accuracy"], strict=True)
+    np.testing.assert_allclose(figures, list(expected), rtol=1e-5)
+    np.testing.assert_allclose(judged, theirs.evaluate(x, y, verbose=0), rtol=1e-5)
+    for mine, other in zip(model.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, other, atol=1e-5)
+    assert int(optimizer.iterations.numpy()) == 10
+
+
+def test_fewer_samples_than_a_batch():
+    x, y = samples(4)
+    loop = Loop(network(), keras.optimizers.SGD(0.1), CLASSIFICATION, 100, EXECUTIONS[3])
+    loss, accuracy = loop.evaluate(tf.constant(x), tf.constant(y))
+    assert loss > 0
+    assert accuracy in (0, 0.25, 0.5, 0.75, 1)
+
+
+TASKS = {
+    "fc": (speech, "fc", (16, 16), 3),
+    "cnn": (speech, "cnn", (16, 16), 3),
+    "gru": (speech, "gru", (16, 16), 3),
+    "har": (har, "rnn", (8, 3), 6),
+    "har lstm": (har, "lstm", (8, 3), 6),
+    "addition": (addition, "rnn", (7, 2), 10),
+    "addition gru": (addition, "gru", (7, 2), 10),
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_learns_a_batch_by_heart_as_it_is_executed(name):
+    task, kind, shape, classes = TASKS[name]
+    keras.utils.set_random_seed(0)
+    options = {} if task is addition else {"input_shape": shape}
+    model = task.build(kind, **options)
+    rng = np.random.default_rng(2)
+    n = 30
+    if task is addition:
+        x, y = rng.integers(0, 10, (n, *shape)), rng.integers(0, 10, (n, shape[0]))
+        x, y = tf.constant(x, tf.int32), tf.constant(y, tf.int32)
+    else:
+        x = tf.constant(rng.normal(size=(n, *shape)), tf.float32)
+        y = tf.constant(rng.integers(0, classes, n), tf.int32)
+    loop = Loop(model, keras.optimizers.Adam(0.01), task.OBJECTIVE, n, task.execution(kind, n))
+    first, _ = loop.evaluate(x, y)
+    for _ in range(30):
+        loop.epoch(x, y, np.arange(n))
+    last, _ = loop.evaluate(x, y)
+    assert first == pytest.approx(np.log(classes), rel=0.2)  # what guessing costs
+    assert last < 0.97 * first
+
+
+def test_the_loss_of_har_is_a_cross_entropy_of_scores_that_sum_to_1():
+    rng = np.random.default_rng(3)
+    scores = rng.uniform(0.1, 0.9, (4, 5, 6)).astype(np.float32)
+    labels = np.array([0, 2, 5, 2], np.int32)
+    shares = scores / scores.sum(-1, keepdims=True)
+    by_hand = [-np.log(shares[i, :, label]).mean() for i, label in enumerate(labels)]
+    scores[0, -1] = np.eye(6)[0]
+    np.testing.assert_array_equal(har.OBJECTIVE.accuracy(labels, scores)[0], 1)
+    by_hand[0] = np.append(-np.log(shares[0, :-1, 0]), 0).mean()
+    np.testing.assert_allclose(har.OBJECTIVE.loss(labels, scores), by_hand, rtol=1e-5)
+
+
+def test_an_addition_is_right_if_every_digit_is():
+    digits = np.array([[1, 2, 3], [4, 5, 6]], np.int32)
+    logits = np.eye(10, dtype=np.float32)[digits] * 5
+    logits[1, 2] = np.eye(10)[7]
+    assert addition.OBJECTIVE.accuracy(digits, logits).numpy().tolist() == [1, 0]
+    odds = np.exp(5) / (np.exp(5) + 9)
+    assert float(addition.OBJECTIVE.loss(digits, logits)[0]) == pytest.approx(
+        -np.log(odds), rel=1e-4
+    )
+
+
+def test_what_a_run_says_of_its_execution():
+    said = str(Execution(xla=True, shards=2, steps_per_call=4))
+    assert said == "XLA, batches in 2 parts, up to 4 steps a call"
+    assert str(Execution()) == "TensorFlow, up to 1 steps a call"
