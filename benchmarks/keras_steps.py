@@ -52,16 +52,22 @@ def _data(task: Task):
     )
 
 
+def configure(variant: str) -> None:
+    """Says how many threads there are, which must be before anything else."""
+    if variant == "tfnets 1 thread":
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+
+
 def prepare(task: Task, variant: str) -> Callable[[], float]:
     """A function that trains ``task.steps`` steps and gives their seconds.
 
-    ``variant`` is ``"tfnets"``, ``"stock"`` or ``"stock xla"``.
+    ``variant`` is ``"tfnets"``, ``"tfnets 1 thread"``, ``"stock"`` or ``"stock xla"``.
     """
     keras.utils.set_random_seed(0)
     model = _build(task)
     x, y = _data(task)
     optimizer = keras.optimizers.SGD(0.05) if task.family == "har" else keras.optimizers.Adam()
-    if variant == "tfnets":
+    if variant.startswith("tfnets"):
         family = {"speech": speech, "har": har, "addition": addition}[task.family]
         execution, objective = family.execution(task.model, task.batch), family.OBJECTIVE
         loop = Loop(model, optimizer, objective, task.batch, execution)

@@ -66,14 +66,18 @@ class Addition(nn.Module):
         return self.head(self.body(self.embedding(x).flatten(2))[0]).flatten(0, 1)
 
 
+def configure(variant: str) -> None:
+    """Says how many threads there are."""
+    if variant == "1 thread":
+        torch.set_num_threads(1)
+
+
 def prepare(task: Task, variant: str) -> Callable[[], float]:
     """A function that trains ``task.steps`` steps and gives their seconds.
 
     ``variant`` is ``"default"``, ``"1 thread"`` or ``"channels_last"``.
     """
     torch.manual_seed(0)
-    if variant == "1 thread":
-        torch.set_num_threads(1)
     n = task.batch * task.steps
     if task.family == "speech":
         model = Speech(task.model, variant == "channels_last")

@@ -6,9 +6,10 @@
 
 Every candidate lives in a process of its own, because the libraries' thread pools would
 get in each other's way. They run in turns, one at a time, for several rounds, so that
-whatever else the machine does hits all alike; what is printed are medians. PyTorch runs
-with its default number of threads and with one, the CNN also with channels_last, stock
-Keras (``model.fit``) with and without XLA; the best of each counts. Data is random.
+whatever else the machine does hits all alike; what is printed are medians. tfnets and
+PyTorch run with their default number of threads and with one, PyTorch's CNN also with
+channels_last, stock Keras (``model.fit``) with and without XLA; the best of each counts.
+Data is random.
 """
 
 import argparse
@@ -66,7 +67,8 @@ class Candidate:
 def serve(module: str, name: str, variant: str) -> None:
     """What a candidate's process does."""
     steps = importlib.import_module(module)
-    sgemm = steps.sgemm()  # before the variant says how many threads there are
+    steps.configure(variant)
+    sgemm = steps.sgemm()
     run = steps.prepare(TASKS[name], variant)
     run()
     run()  # the second is the first without compilation
@@ -77,7 +79,9 @@ def serve(module: str, name: str, variant: str) -> None:
 
 def compare(name: str, task: Task, rounds: int) -> list[Candidate]:
     """Times all candidates for a task, in turns."""
-    wanted = [("keras_steps", each) for each in ("tfnets", "stock", "stock xla")]
+    wanted = [
+        ("keras_steps", each) for each in ("tfnets", "tfnets 1 thread", "stock", "stock xla")
+    ]
     wanted += [("pytorch_steps", each) for each in ("default", "1 thread")]
     if task.model == "cnn":
         wanted.append(("pytorch_steps", "channels_last"))
@@ -120,7 +124,7 @@ def main() -> None:
         share = flops(task) * task.steps / ours.median / rate
         ms = 1000 / task.steps
         print(
-            f"| {task.title} | {ours.median * ms:.3g} "
+            f"| {task.title} | {ours.median * ms:.3g}{' (1 thread)' * ('1' in ours.variant)} "
             f"| {torch.median * ms:.3g} ({torch.variant}) | {torch.median / ours.median:.2f} "
             f"| {stock.median * ms:.3g} ({stock.variant}) | {stock.median / ours.median:.2f} "
             f"| {share:.0%} of {rate / 1e9:.0f} GFLOP/s |",

@@ -214,11 +214,11 @@ def _turned(w: tf.Tensor) -> tf.Tensor:
 
 def _forward(step, layout, x, states, bias, kernels, keep):
     """All states, the initial ones first (time + 1 of them), and what is kept."""
-    time = _length(x)
+    time = _size(x, 0)
     kernel, *weights = kernels
     if layout is Rows:
         a = layout.plus(layout.product(_rows(x), kernel), bias)
-        a = tf.reshape(a, (time, -1, kernel.shape[1]))
+        a = tf.reshape(a, (time, _size(x, 1), kernel.shape[1]))
 
     def pre_activation(t):
         return a[t] if layout is Rows else layout.plus(layout.product(x[t], kernel), bias)
@@ -283,7 +283,7 @@ def _rewind(back, d_last, time, use, carried):
 
 def _backward_of_rows(step, layout, x, kernels, d_outputs, d_last, passed, kept):
     """Gradients of x, W, b, the initial states and the recurrent weights; products after."""
-    time = _length(x)
+    time = _size(x, 0)
     kernel, *weights = kernels
     back = _steps_back(step, layout, weights, d_outputs, passed, kept)
     blocks = back(0, d_last)[0]
@@ -307,7 +307,7 @@ def _backward_of_rows(step, layout, x, kernels, d_outputs, d_last, passed, kept)
 
 def _backward_of_columns(step, layout, x, kernels, d_outputs, d_last, passed, kept):
     """The same with the products in the loop and their sums carried along."""
-    time = _length(x)
+    time = _size(x, 0)
     kernel, *weights = kernels
     back = _steps_back(step, layout, weights, d_outputs, passed, kept)
     sizes = [block.shape[layout.axis] for block in back(0, d_last)[0]]
@@ -331,8 +331,8 @@ def _backward_of_columns(step, layout, x, kernels, d_outputs, d_last, passed, ke
     return d_x.stack(), tf.concat(d_kernels, 1), tf.concat(d_biases, 0), *d_states, *d_weights
 
 
-def _length(x: tf.Tensor) -> int | tf.Tensor:
-    return tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
+def _size(x: tf.Tensor, axis: int) -> int | tf.Tensor:
+    return tf.shape(x)[axis] if x.shape[axis] is None else x.shape[axis]
 
 
 def _array(like: tf.Tensor, size: int | tf.Tensor) -> tf.TensorArray:

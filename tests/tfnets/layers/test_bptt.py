@@ -226,7 +226,7 @@ def test_length_and_batch_may_be_unknown(name, took_the_fast_way):
     ours, stock = pair(name, 4, 3, return_sequences=True)
     traced = tf.function(ours, input_signature=[tf.TensorSpec((None, None, 3))])
     rng = np.random.default_rng(5)
-    for shape in ((2, 5, 3), (1, 1, 3), (3, 8, 3)):
+    for shape in ((2, 5, 3), (1, 1, 3), (3, 8, 3), (0, 2, 3)):
         x = rng.normal(size=shape).astype(np.float32)
         np.testing.assert_allclose(traced(x), stock(x), atol=1e-6)
     assert len(took_the_fast_way) == 1
