@@ -92,6 +92,7 @@ def test_tags_say_what_ran_where(run):
     assert tags["model"] == "gru"
     assert tags["data.name"] == "commands"
     assert int(tags["threads"]) >= 1
+    assert tags["execution"] == "XLA, batches in 2 parts, up to 4 steps a call"
     for package in ("tensorflow", "keras", "numpy", "mlflow", "python", "tfnets"):
         assert tags[f"version.{package}"]
 

@@ -75,4 +75,4 @@ def build(
 
 def execution(cell: str = "rnn", batch_size: int = 200) -> Execution:
     """How the steps of this network are computed fastest, on 2 cores (benchmarks/steps.py)."""
-    return Execution(xla=True, shards=2, steps_per_call=100)
+    return Execution(xla=True, shards=4, steps_per_call=100)
