@@ -25,7 +25,8 @@ def _build(task: Task) -> keras.Model:
     if task.family == "speech":
         return speech.build(task.model)
     if task.family == "har":
-        return har.build(task.model, units=task.units, activation="softmax")
+        shape = (task.time, 3)
+        return har.build(task.model, input_shape=shape, units=task.units, activation="softmax")
     return addition.build(task.model, hidden_size=task.units)
 
 
