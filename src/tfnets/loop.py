@@ -14,6 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfnets.errors import InputError
+
 
 @dataclass(frozen=True)
 class Execution:
@@ -30,6 +32,11 @@ class Execution:
     xla: bool = False
     shards: int = 1
     steps_per_call: int = 1
+
+    def __post_init__(self):
+        for name in ("shards", "steps_per_call"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; 1 or more is needed.")
 
     def __str__(self) -> str:
         compiled = "XLA" if self.xla else "TensorFlow"
@@ -51,9 +58,18 @@ class Objective:
 
 
 def right(labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-    """1 where the largest of the outputs' last dimension is the label, else 0."""
-    answers = tf.argmax(outputs, -1, output_type=labels.dtype)
-    return tf.cast(answers == labels, outputs.dtype)
+    """1 where the largest of the outputs' last dimension is the label, else 0.
+
+    Args:
+        labels: Class numbers, ``(...)`` integers.
+        outputs: Class scores, ``(..., classes)``.
+    """
+    if len(labels.shape) != len(outputs.shape) - 1:
+        raise InputError(
+            f"labels have shape {tuple(labels.shape)} where outputs have "
+            f"{tuple(outputs.shape)}; one class number for each vector of outputs is needed."
+        )
+    return tf.cast(tf.argmax(outputs, -1) == tf.cast(labels, tf.int64), outputs.dtype)
 
 
 # A label for each sample; the outputs are probabilities.
@@ -63,12 +79,19 @@ CLASSIFICATION = Objective(keras.losses.sparse_categorical_crossentropy, right)
 class Loop:
     """Trains and judges one model on samples that are given once.
 
+    Each batch has the same size inside, which is padded with samples of weight 0: so
+    layers that look across a batch are refused.
+
     Args:
-        model: The network; its layers may have no losses of their own.
+        model: The network. What is trainable is settled with the first epoch.
         optimizer: A Keras optimizer.
         objective: What is minimised and counted.
         batch_size: Samples a step; the last step of an epoch may have fewer.
         execution: How the steps are computed.
+
+    Raises:
+        InputError: For a ``batch_size`` below 1, and for what would be trained wrongly:
+            batch normalisation, losses of the layers (regularisation), loss scaling.
     """
 
     def __init__(
@@ -81,27 +104,62 @@ class Loop:
     ):
         self.model, self.optimizer, self.objective = model, optimizer, objective
         self.batch_size, self.execution = batch_size, execution
+        self._refuse_what_would_be_wrong()
         optimizer.build(model.trainable_variables)
         # Side by side are calls of a compiled function, one after the other what is in one.
         alone = execution.xla and execution.shards == 1
-        self._gradients = tf.function(self._gradients, jit_compile=execution.xla or None)
-        self._judge = tf.function(self._judge, jit_compile=execution.xla or None)
-        self._train = tf.function(self._train, jit_compile=alone or None)
-        self._evaluate = tf.function(self._evaluate, jit_compile=alone or None)
+        self._gradients = _traced(self._gradients, execution.xla)
+        self._judge = _traced(self._judge, execution.xla)
+        self._train = _traced(self._train, alone)
+        self._evaluate = _traced(self._evaluate, alone)
+
+    def _refuse_what_would_be_wrong(self) -> None:
+        if self.batch_size < 1:
+            raise InputError(f"batch_size is {self.batch_size}; 1 or more is needed.")
+        for layer in self.model._flatten_layers():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                raise InputError(
+                    f"layer {layer.name!r} normalises over the batch, which is padded here; "
+                    "train such a model with model.fit."
+                )
+        if self.model.losses:
+            raise InputError(
+                f"model {self.model.name!r} has losses of its own (regularisation), which are "
+                "not minimised here; train it with model.fit."
+            )
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            raise InputError(
+                "the optimizer scales the loss, which is not done here; give the one inside."
+            )
 
     def epoch(self, x: tf.Tensor, y: tf.Tensor, order: np.ndarray) -> tuple[float, float]:
-        """Trains on every sample once, in the order of the sample numbers ``order``.
+        """Trains on the samples in the order of their numbers.
+
+        Args:
+            x: Samples, ``(n, ...)``.
+            y: Labels, ``(n, ...)`` integers as the objective takes them.
+            order: Sample numbers, each once or as often as it is to be trained on.
 
         Returns:
             Loss and accuracy, means over the samples while the weights change.
+
+        Raises:
+            InputError: If x and y differ in length, or ``order`` is empty or names a
+                sample that is not there.
         """
         return self._run(self._train, x, y, order)
 
     def evaluate(self, x: tf.Tensor, y: tf.Tensor) -> tuple[float, float]:
-        """Loss and accuracy, means over the samples."""
+        """Loss and accuracy, means over the samples; arguments as for :meth:`epoch`."""
         return self._run(self._evaluate, x, y, np.arange(len(y)))
 
     def _run(self, function, x, y, order):
+        # XLA would read some other sample's memory for one that is not there.
+        if len(x) != len(y):
+            raise InputError(f"{len(x)} samples but {len(y)} labels; each sample needs one.")
+        if not len(order) or order.min() < 0 or order.max() >= len(y):
+            named = f"{order.min()} to {order.max()}" if len(order) else "none"
+            raise InputError(f"sample numbers are {named}; some of 0 to {len(y) - 1} are needed.")
         totals = np.zeros(2)
         for samples, weights, steps in self._calls(order):
             totals += function(x, y, samples, weights, steps).numpy()
@@ -155,11 +213,11 @@ class Loop:
         """Weighted sums of losses and right answers, and the gradients of the former."""
         with tf.GradientTape() as tape:
             outputs = self.model(x, training=True)
-            loss = tf.reduce_sum(self.objective.loss(y, outputs) * weight)
-        right = tf.reduce_sum(self.objective.accuracy(y, outputs) * weight)
+            loss = _weighted(self.objective.loss(y, outputs), weight)
+        hits = _weighted(self.objective.accuracy(y, outputs), weight)
         variables = [variable.value for variable in self.model.trainable_variables]
         gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)]
-        return tf.stack([loss, right]), gradients
+        return tf.stack([loss, hits]), gradients
 
     def _evaluate(self, x, y, samples, weights, steps):
         def step(number):
@@ -175,7 +233,7 @@ class Loop:
         outputs = self.model(x, training=False)
         return tf.stack(
             [
-                tf.reduce_sum(each(y, outputs) * weight)
+                _weighted(each(y, outputs), weight)
                 for each in (self.objective.loss, self.objective.accuracy)
             ]
         )
@@ -188,3 +246,11 @@ class Loop:
             (tf.constant(0), tf.zeros(2)),
             parallel_iterations=1,
         )[1]
+
+
+def _traced(function: Callable, xla: bool) -> Callable:
+    return tf.function(function, jit_compile=xla or None, autograph=False)
+
+
+def _weighted(values: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(tf.cast(values, weight.dtype) * weight)

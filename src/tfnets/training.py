@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import keras
 import numpy as np
@@ -41,13 +42,14 @@ class Recipe:
             ("batch_size", self.batch_size, 1, 2**31 - 1),
             ("seed", self.seed, 0, 2**32 - 1),
         ):
-            if not (least <= value <= most) or value != int(value):
+            whole = isinstance(value, Integral) and not isinstance(value, bool)
+            if not whole or not least <= value <= most:
                 raise InputError(
-                    f"{name} is {value}; a whole number from {least} to {most:,} is needed."
+                    f"{name} is {value!r}; a whole number from {least} to {most:,} is needed."
                 )
-        if not (0 < self.learning_rate < math.inf):
+        if not (isinstance(self.learning_rate, Real) and 0 < self.learning_rate < math.inf):
             raise InputError(
-                f"learning_rate is {self.learning_rate}; a positive number is needed."
+                f"learning_rate is {self.learning_rate!r}; a positive number is needed."
             )
 
 

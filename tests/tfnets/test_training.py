@@ -122,6 +122,10 @@ def test_a_validation_loss_that_is_no_number_ends_the_training():
         ({"seed": 2**32}, "seed is 4294967296; a whole number from 0 to 4,294,967,295"),
         ({"batch_size": 10**20}, "batch_size is 1000.* to 2,147,483,647 is needed"),
         ({"epochs": math.nan}, "epochs is nan"),
+        ({"epochs": 2.0}, r"epochs is 2\.0; a whole number"),
+        ({"epochs": "2"}, "epochs is '2'; a whole number"),
+        ({"seed": True}, "seed is True"),
+        ({"learning_rate": None}, "learning_rate is None; a positive"),
     ],
 )
 def test_bad_recipes(recipe, message):

@@ -12,8 +12,9 @@ class FastLoop:
     Stands before the Keras layer in the order of bases, and needs the attribute ``step``,
     a :class:`~tfnets.layers.bptt.Step`. What the step does not cover goes to Keras' own
     loop: masks, dropout while training, ``stateful``, ``go_backwards``, ``unroll``, other
-    activations than tanh and sigmoid, mixed precision, and GPUs where Keras would use
-    cuDNN.
+    activations than tanh and sigmoid, mixed precision, an initial state of one sample for
+    all, and GPUs where Keras would use cuDNN. Second derivatives and forward-mode
+    differentiation are refused with NotImplementedError: the layers of Keras have them.
     """
 
     step: bptt.Step
@@ -53,7 +54,9 @@ class FastLoop:
             and not (self.stateful or self.go_backwards or self.unroll)
             and cell.activation is keras.activations.tanh
             and gates is keras.activations.sigmoid
+            and getattr(self, "use_cudnn", "auto") is not True
             and sequences.shape.rank == 3
+            and all(x.shape[0] in (sequences.shape[0], None) for x in initial_state)
             and all(x.dtype == cell.kernel.dtype for x in (sequences, *initial_state))
             and cell.compute_dtype == cell.variable_dtype in ("float32", "float64")
             and not (self._has_cudnn() and tf.config.list_physical_devices("GPU"))

@@ -78,6 +78,7 @@ class GRUCell(keras.layers.GRUCell):
             product (PyTorch, cuDNN) or before it (the report).
         recurrent_bias: Whether each gate has a bias of its own on the recurrent
             side. Only ``reset_after=False`` can do without.
+        *args: As for ``keras.layers.GRUCell``: activation, recurrent_activation ...
         **kwargs: As for ``keras.layers.GRUCell``.
 
     Call arguments:
@@ -88,13 +89,13 @@ class GRUCell(keras.layers.GRUCell):
         ValueError: For ``reset_after=True`` with ``recurrent_bias=False``.
     """
 
-    def __init__(self, units, *, reset_after=False, recurrent_bias=True, **kwargs):
+    def __init__(self, units, *args, reset_after=False, recurrent_bias=True, **kwargs):
         if reset_after and not recurrent_bias:
             raise ValueError(
                 "recurrent_bias=False goes with reset_after=False only: with reset_after=True "
                 "the recurrent bias of the candidate state stands inside the reset gate."
             )
-        super().__init__(units, reset_after=reset_after, **kwargs)
+        super().__init__(units, *args, reset_after=reset_after, **kwargs)
         self.recurrent_bias = recurrent_bias
 
     @property
@@ -230,6 +231,7 @@ class GRU(FastLoop, keras.layers.GRU, _OwnCell):
             product, True after it, as PyTorch and cuDNN do.
         recurrent_bias: Whether each gate has a recurrent bias beside the input
             bias. False gives stock Keras' ``reset_after=False`` layer.
+        *args: As for ``keras.layers.GRU``: activation, recurrent_activation ...
         **kwargs: As for ``keras.layers.GRU``.
 
     Weights:
@@ -249,8 +251,9 @@ class GRU(FastLoop, keras.layers.GRU, _OwnCell):
         ValueError: For ``reset_after=True`` with ``recurrent_bias=False``.
     """
 
-    def __init__(self, units, *, reset_after=False, recurrent_bias=True, **kwargs):
-        super().__init__(units, reset_after=reset_after, recurrent_bias=recurrent_bias, **kwargs)
+    def __init__(self, units, *args, reset_after=False, recurrent_bias=True, **kwargs):
+        form = {"reset_after": reset_after, "recurrent_bias": recurrent_bias}
+        super().__init__(units, *args, **form, **kwargs)
 
     @property
     def recurrent_bias(self):

@@ -226,9 +226,10 @@ def test_length_and_batch_may_be_unknown(name, took_the_fast_way):
     ours, stock = pair(name, 4, 3, return_sequences=True)
     traced = tf.function(ours, input_signature=[tf.TensorSpec((None, None, 3))])
     rng = np.random.default_rng(5)
-    for shape in ((2, 5, 3), (1, 1, 3), (3, 8, 3), (0, 2, 3)):
+    for shape in ((2, 5, 3), (1, 1, 3), (3, 8, 3)):
         x = rng.normal(size=shape).astype(np.float32)
         np.testing.assert_allclose(traced(x), stock(x), atol=1e-6)
+    assert traced(np.zeros((0, 2, 3), np.float32)).shape == (0, 2, 4)
     assert len(took_the_fast_way) == 1
 
 
@@ -243,6 +244,42 @@ FALLBACKS = {
     "mixed precision": ({"dtype": "mixed_float16"}, {}),
     "half precision": ({"dtype": "float16"}, {}),
 }
+
+
+@pytest.mark.parametrize("case", FALLBACKS)
+def test_the_rest_of_two_biases_is_left_to_keras_loop(case, took_the_fast_way):
+    """They act as their sum, which is the single bias of a layer that Keras has."""
+    options, call = FALLBACKS[case]
+    ours = GRU(3, return_sequences=True, bias_initializer="random_normal", **options)
+    stock = keras.layers.GRU(3, return_sequences=True, reset_after=False, **options)
+    x = np.random.default_rng(6).normal(size=(2, 4, 3)).astype(np.float32)
+    for layer in (ours, stock):
+        layer.build(x.shape)
+    kernel, recurrent, biases = ours.get_weights()
+    stock.set_weights([kernel, recurrent, biases.sum(0)])
+    for _ in range(2):
+        one, other = (np.asarray(layer(x, **call), np.float32) for layer in (ours, stock))
+        tolerance = 2e-3 if "16" in str(options.get("dtype")) else 1e-6
+        np.testing.assert_allclose(one, other, atol=tolerance)
+    assert not took_the_fast_way
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru after"])
+def test_cudnn_that_is_demanded_is_refused_as_keras_does(name):
+    x = np.zeros((1, 2, 3), np.float32)
+    for make in LAYERS[name]:
+        with pytest.raises(ValueError, match="use_cudnn=True"):
+            make(2, use_cudnn=True)(x)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_one_initial_state_for_all_samples_is_left_to_keras(name, took_the_fast_way):
+    ours, stock = pair(name, 3, 2)
+    x = np.ones((4, 5, 2), np.float32)
+    states = [np.full((1, 3), 0.3, np.float32)] * (2 if name == "lstm" else 1)
+    one, other = (np.asarray(layer(x, initial_state=states)) for layer in (ours, stock))
+    np.testing.assert_array_equal(one, other)
+    assert not took_the_fast_way
 
 
 @pytest.mark.parametrize("case", FALLBACKS)
