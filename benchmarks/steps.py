@@ -101,6 +101,12 @@ def best(candidates: list[Candidate], library: str) -> Candidate:
     return min((c for c in candidates if c.library == library), key=lambda c: c.median)
 
 
+def milliseconds(candidate: Candidate, task: Task) -> str:
+    """What a candidate takes for a step, as the table shows it."""
+    value = candidate.median * 1000 / task.steps
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def main() -> None:
     """Compares the tasks named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -122,11 +128,11 @@ def main() -> None:
         ours, torch, stock = (best(candidates, each) for each in ("tfnets", "PyTorch", "stock"))
         rate = max(candidate.sgemm for candidate in candidates)
         share = flops(task) * task.steps / ours.median / rate
-        ms = 1000 / task.steps
+
         print(
-            f"| {task.title} | {ours.median * ms:.3g}{' (1 thread)' * ('1' in ours.variant)} "
-            f"| {torch.median * ms:.3g} ({torch.variant}) | {torch.median / ours.median:.2f} "
-            f"| {stock.median * ms:.3g} ({stock.variant}) | {stock.median / ours.median:.2f} "
+            f"| {task.title} | {milliseconds(ours, task)}{' (1 thread)' * ('1' in ours.variant)} "
+            f"| {milliseconds(torch, task)} ({torch.variant}) | {torch.median / ours.median:.2f} "
+            f"| {milliseconds(stock, task)} ({stock.variant}) | {stock.median / ours.median:.2f} "
             f"| {share:.0%} of {rate / 1e9:.0f} GFLOP/s |",
             flush=True,
         )

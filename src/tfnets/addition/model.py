@@ -74,5 +74,12 @@ def build(
 
 
 def execution(cell: str = "rnn", batch_size: int = 200) -> Execution:
-    """How the steps of this network are computed fastest, on 2 cores (benchmarks/steps.py)."""
+    """How the steps of a network are computed fastest.
+
+    On 2 cores a step of 200 pairs of 101 digits takes 33 ms, in two parts 28, in four 25.
+
+    Args:
+        cell: As for :func:`build`; the choice here does not depend on it.
+        batch_size: Pairs a step; neither on this.
+    """
     return Execution(xla=True, shards=4, steps_per_call=100)

@@ -8,11 +8,17 @@ also c_t). The input enters each step only through its pre-activation
 which needs no earlier step; what the loop has to carry is s_t = step(a_t, s_{t-1}; U).
 
 **Backward.** Let E be the loss and dv mean dE/dv. Backpropagation through time
-(har_rnn, equations (1)-(13), for a plain RNN) goes through the steps in reverse:
+(har_rnn, equations (1)-(13), for a plain RNN: (6) is the two parts of ds_t below, (7) the
+step's derivative, (8)-(10) what the sums for dU, db and dW are made of, (11) the way back
+through U) goes through the steps in reverse:
 
     ds_t     = dE/ds_t directly + what step t+1 passes back       (batch, n) each
     da_t     = ds_t times the step's derivative                   (batch, k*n)
     ds_{t-1} = what da_t passes back through U, and the step itself
+
+ds_t has two parts because h_t is used twice, as the output of step t and in step t+1, and
+by the chain rule what comes back along both ways adds up. If E sees the last output alone
+(``return_sequences=False``), the direct part is 0 before step T; after it nothing comes back.
 
 Nothing else is sequential. The gradients of the weights are sums over all steps,
 
@@ -35,7 +41,13 @@ differs.
 **A large batch** (:class:`Columns`): each step's products fill the processor by
 themselves, and matrices of T*batch rows would only travel to memory and back. So they
 stay in the loop, where their operands are in the cache, and the sums are carried along. A
-sample is a column here, so that gates are blocks of whole rows of memory.
+sample is a column here, so that gates are blocks of whole rows of memory. With x_t of shape
+(m, batch), h_t (n, batch) and a_t (k*n, batch), and from step T back to step 1,
+
+    a_t  = W' x_t + b                                             (k*n, batch)
+    dx_t = W da_t                                                 (m, batch)
+    dW  += x_t da_t',   dU += h_{t-1} da_t'                       (m, k*n), (n, k*n)
+    db  += da_t's sum over the batch                              (k*n,)
 
 The steps and their derivatives are in :mod:`~tfnets.layers.simple_rnn`,
 :mod:`~tfnets.layers.lstm` and :mod:`~tfnets.layers.gru`, for both layouts at once.
@@ -109,7 +121,8 @@ class Columns:
 
 Layout = type[Rows] | type[Columns]
 
-# From this batch size on, columns are faster than rows (measured with XLA for 50 to 100 units).
+# From about this batch size on, columns are faster than rows with XLA. Without XLA they are
+# not, but there a batch's size is seldom known: model.fit leaves it open.
 _LARGE = 128
 
 

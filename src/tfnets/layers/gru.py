@@ -55,7 +55,9 @@ and *after* the product, with a recurrent bias v that the reset gate scales,
 
     dU = H_prev' dU_all,  dv = sum of dU_all's rows          (n, 3n), (3n,)
 
-where dU_all has the rows du_t. In both, da_t = [dz_t, dr_t, dc_t].
+where dU_all has the rows du_t. In both, da_t = [dz_t, dr_t, dc_t], and
+
+    dW = X' dA,  db = sum of dA's rows                       (m, 3n), (3n,)
 """
 
 import keras

@@ -20,6 +20,7 @@ each gate's own derivative, s' = s (1 - s) and tanh' = 1 - tanh^2,
     dc_{t-1} = dc_t * f_t                                    (batch, n)
 
     dU = H_prev' dA                                          (n, 4n)
+    dW = X' dA,  db = sum of dA's rows                       (m, 4n), (4n,)
 
 The gates are kept from the forward pass; tanh(c_t) is computed again.
 """
@@ -60,7 +61,21 @@ class LSTM(FastLoop, keras.layers.LSTM):
     """``keras.layers.LSTM`` with hand-derived backpropagation through time.
 
     The same arguments, weights and results; where :class:`~tfnets.layers.fast.FastLoop`
-    says so, Keras' own loop.
+    says so, Keras' own loop. Source: Hochreiter and Schmidhuber 1997; Gers et al. 2000.
+
+    Weights:
+        ``kernel`` ``(features, 4 * units)``, ``recurrent_kernel`` ``(units, 4 * units)`` and
+        ``bias`` ``(4 * units,)``, gates in the order i, f, g, o.
+
+    Call arguments:
+        sequences: ``(batch, time, features)``.
+
+    Returns:
+        The last state ``(batch, units)``, or every state ``(batch, time, units)`` with
+        ``return_sequences=True``.
+
+    Raises:
+        NotImplementedError: If its gradient is to be differentiated again.
     """
 
     step = bptt.Step(_forward, _backward, bptt.of_one_kernel)

@@ -41,6 +41,20 @@ class SimpleRNN(FastLoop, keras.layers.SimpleRNN):
 
     The same arguments, weights and results; where :class:`~tfnets.layers.fast.FastLoop`
     says so, Keras' own loop. Source: har_rnn, equations (1)-(13).
+
+    Weights:
+        ``kernel`` ``(features, units)``, ``recurrent_kernel`` ``(units, units)`` and
+        ``bias`` ``(units,)``.
+
+    Call arguments:
+        sequences: ``(batch, time, features)``.
+
+    Returns:
+        The last state ``(batch, units)``, or every state ``(batch, time, units)`` with
+        ``return_sequences=True``.
+
+    Raises:
+        NotImplementedError: If its gradient is to be differentiated again.
     """
 
     step = bptt.Step(_forward, _backward, bptt.of_one_kernel)

@@ -42,6 +42,13 @@ def test_the_reports_other_models(model, count):
     assert speech.build(model, num_classes=5).count_params() == count + 2 * 129
 
 
+def test_every_model_says_how_it_is_executed():
+    assert speech.execution("gru").xla
+    assert not speech.execution("cnn").xla
+    with pytest.raises(InputError, match="unknown model 'transformer'; there is: fc, cnn, gru"):
+        speech.execution("transformer")
+
+
 def test_poolings_look_at_the_frames_as_they_say():
     x = np.random.default_rng(0).normal(size=(2, 9, 5)).astype(np.float32)
     for pooling, expected in (
