@@ -135,11 +135,22 @@ def test_outputs_and_gradients_are_those_of_keras(
 
 @pytest.mark.parametrize("columns", [False, True])
 @pytest.mark.parametrize("name", LAYERS)
-def test_gradients_are_central_differences(name, columns):
-    ours, _ = pair(name, 3, 2, dtype="float64", return_sequences=True)
-    rng = np.random.default_rng(1)
-    x = rng.normal(size=(2, 4, 2))
-    states = [rng.normal(size=(2, 3)) for _ in range(2 if name == "lstm" else 1)]
+@settings(max_examples=3, deadline=None)
+@given(
+    batch=st.integers(1, 3),
+    time=st.integers(1, 5),
+    features=st.integers(1, 3),
+    units=st.integers(1, 4),
+    sequences=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_gradients_are_central_differences(
+    name, columns, batch, time, features, units, sequences, seed
+):
+    ours, _ = pair(name, units, features, seed, dtype="float64", return_sequences=sequences)
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(batch, time, features))
+    states = [rng.normal(size=(batch, units)) for _ in range(2 if name == "lstm" else 1)]
     weights = [w.numpy() for w in ours.weights]
     direction = directions(2)
     with counting_the_fast_way(columns) as calls:
@@ -153,7 +164,7 @@ def test_gradients_are_central_differences(name, columns):
 
     values = [x, *states, *weights]
     for number, gradient in enumerate(gradients):
-        for _ in range(6):
+        for _ in range(3):
             place = tuple(rng.integers(size) for size in gradient.shape)
             ends = []
             for step in (1e-6, -1e-6):
