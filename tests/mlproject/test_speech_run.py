@@ -281,13 +281,15 @@ def test_options_reach_the_network_and_its_optimizer(store, command, monkeypatch
 
     trained = []
     train = training.train
-    monkeypatch.setattr(training, "train", lambda *a: trained.append(train(*a)) or trained[0])
+    monkeypatch.setattr(
+        training, "train", lambda *a, **k: trained.append(train(*a, **k)) or trained[0]
+    )
     options = {"clips": 20, "epochs": 2, "batch_size": 7, "learning_rate": 0.003}
     result = command(speech.cli, "gru", recurrent_bias=False, words="no,go", **options)
     assert result.exception is None, result.output
-    network = trained[0].model
-    assert int(network.optimizer.iterations) == 2 * math.ceil(2 * 20 / 7)
-    assert float(network.optimizer.learning_rate) == pytest.approx(0.003)
+    network, optimizer = trained[0].model, trained[0].optimizer
+    assert int(optimizer.iterations) == 2 * math.ceil(2 * 20 / 7)
+    assert float(optimizer.learning_rate) == pytest.approx(0.003)
     assert network.get_layer("gru_1").cell.bias.shape == (192,)
     (run,) = store.search_runs(["0"])
     assert run.data.metrics["params/total"] == network.count_params() == 70_147 - 129

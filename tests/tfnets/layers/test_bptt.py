@@ -87,7 +87,7 @@ def directions(seed):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     batch=st.integers(1, 4),
     time=st.integers(1, 9),
