@@ -41,6 +41,8 @@ class Dataset:
         train, val, test: The splits.
         split_kind: How the splits were made, in words: ``"by speaker, from lists"``.
         digest: Hexadecimal digest of all splits' contents.
+        standardised_by: The splits whose mean and deviation :meth:`standardise` takes: the
+            source's training data, also what was held out of it.
         mean, std: What the samples were standardised with; None before
             :meth:`standardise`.
         from_audio: Whether the samples are our own features of audio, so that a model
@@ -56,6 +58,7 @@ class Dataset:
     test: Split
     split_kind: str
     digest: str
+    standardised_by: tuple[str, ...] = ("train",)
     mean: float | None = None
     std: float | None = None
     from_audio: bool = False
@@ -75,14 +78,15 @@ class Dataset:
         """The data set with (x - mean) / std in every split.
 
         Mean and standard deviation are one number each, over all samples, frames
-        and features of the training split (speech_rnn, section 1.3).
+        and features of the training data (speech_rnn, section 1.3).
 
         Raises:
             InputError: If all training samples have one value, or others are so far from
                 them that float32 cannot hold the result.
         """
-        mean = float(self.train.x.mean(dtype=np.float64))
-        std = float(self.train.x.std(dtype=np.float64))
+        parts = [self.splits[name].x for name in self.standardised_by]
+        x = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        mean, std = float(x.mean(dtype=np.float64)), float(x.std(dtype=np.float64))
         if not std > 0:
             raise InputError(
                 f"{self.source}: all training samples have the same value {mean:g}; "

@@ -24,7 +24,7 @@ from tfnets.errors import InputError
 OPTIMIZERS = ("adam", "sgd")
 
 # The step size that each has in the reports.
-_LEARNING_RATES = {"adam": 0.001, "sgd": 0.01}
+LEARNING_RATES = {"adam": 0.001, "sgd": 0.01}
 
 
 @keras.saving.register_keras_serializable(package="tfnets")
@@ -124,13 +124,43 @@ class Adam(keras.optimizers.Adam):
         self.assign_sub(variable, rate * m / scale)
 
 
-def build(
+def settings(
     name: str = "adam",
     learning_rate: float | None = None,
     *,
     momentum: float = 0.9,
     weight_decay: float = 1e-5,
     nesterov: bool = False,
+) -> dict[str, float | bool]:
+    """What an optimizer is really built with: the arguments of :func:`build` that count for it.
+
+    Returns:
+        ``learning_rate`` as a number; for ``"sgd"`` ``momentum``, ``weight_decay`` and
+        ``nesterov`` too.
+
+    Raises:
+        InputError: As for :func:`build`.
+    """
+    if name not in OPTIMIZERS:
+        raise InputError(f"unknown optimizer {name!r}; there is: {', '.join(OPTIMIZERS)}.")
+    if learning_rate is None:
+        learning_rate = LEARNING_RATES[name]
+    if not _is_finite(learning_rate) or learning_rate <= 0:
+        raise InputError(f"learning_rate is {learning_rate!r}; a positive number is needed.")
+    if not _is_finite(momentum) or not 0 <= momentum < 1:
+        raise InputError(f"momentum is {momentum!r}; a number from 0 to below 1 is needed.")
+    _check("weight_decay", weight_decay)
+    rate = {"learning_rate": float(learning_rate)}
+    if name == "adam":
+        return rate
+    if nesterov and not momentum:
+        raise InputError("momentum is 0; with nesterov=True it must be above 0.")
+    own = {"momentum": float(momentum), "weight_decay": float(weight_decay)}
+    return rate | own | {"nesterov": bool(nesterov)}
+
+
+def build(
+    name: str = "adam", learning_rate: float | None = None, **options: float | bool
 ) -> keras.optimizers.Optimizer:
     """Builds an optimizer that makes the same steps as PyTorch's.
 
@@ -138,33 +168,17 @@ def build(
         name: ``"adam"`` (``torch.optim.Adam``: beta 0.9 and 0.999, epsilon 1e-8) or
             ``"sgd"`` (``torch.optim.SGD``).
         learning_rate: Step size; None for the reports' 0.001 of Adam, 0.01 of SGD.
-        momentum: Of SGD, at least 0 and below 1. Adam has none and ignores it.
-        weight_decay: Of SGD, coupled as in PyTorch, 0 or more. Adam ignores it.
-        nesterov: Of SGD, with a momentum above 0. Adam ignores it.
+        **options: Those of SGD, which Adam ignores: ``momentum`` (0.9), at least 0 and
+            below 1; ``weight_decay`` (1e-5), coupled as in PyTorch, 0 or more;
+            ``nesterov`` (False), with a momentum above 0.
 
     Raises:
         InputError: For an unknown name or a number out of its range.
     """
-    if name not in OPTIMIZERS:
-        raise InputError(f"unknown optimizer {name!r}; there is: {', '.join(OPTIMIZERS)}.")
-    if learning_rate is None:
-        learning_rate = _LEARNING_RATES[name]
-    if not _is_finite(learning_rate) or learning_rate <= 0:
-        raise InputError(f"learning_rate is {learning_rate!r}; a positive number is needed.")
-    if not _is_finite(momentum) or not 0 <= momentum < 1:
-        raise InputError(f"momentum is {momentum!r}; a number from 0 to below 1 is needed.")
-    _check("weight_decay", weight_decay)
-
+    chosen = settings(name, learning_rate, **options)
     if name == "adam":
-        return Adam(float(learning_rate))
-    if nesterov and not momentum:
-        raise InputError("momentum is 0; with nesterov=True it must be above 0.")
-    return SGD(
-        float(learning_rate),
-        momentum=float(momentum),
-        nesterov=bool(nesterov),
-        coupled_weight_decay=weight_decay,
-    )
+        return Adam(**chosen)
+    return SGD(coupled_weight_decay=chosen.pop("weight_decay"), **chosen)
 
 
 def _check(name: str, decay: float) -> None:

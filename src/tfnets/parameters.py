@@ -22,6 +22,8 @@ from math import floor, prod
 
 import keras
 
+from tfnets import tables
+
 
 @dataclass(frozen=True)
 class Row:
@@ -74,23 +76,17 @@ class Derivation:
         last = {"layer": "total", "formula": self.total_formula, "parameters": self.total}
         return {name: [*column, last.get(name, "")] for name, column in table.items()}
 
-    def _lines(self) -> list[tuple[str, ...]]:
-        with_sizes = any(row.output_formula for row in self.rows)
-        lines = [("layer", "kind", "output", *(["output size"] * with_sizes), "parameters")]
-        for row in self.rows:
-            sizes = [row.output_formula] * with_sizes
-            lines.append((row.layer, row.kind, row.output, *sizes, str(row)))
-        total = f"{self.total_formula} = {self.total}"
-        lines.append(("total", "", "", *([""] * with_sizes), total))
-        return lines
-
     def __str__(self) -> str:
-        lines = self._lines()
-        widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in lines
-        )
+        columns = {
+            "layer": [row.layer for row in self.rows] + ["total"],
+            "kind": [row.kind for row in self.rows] + [""],
+            "output": [row.output for row in self.rows] + [""],
+            "output size": [row.output_formula for row in self.rows] + [""],
+            "parameters": [*map(str, self.rows), f"{self.total_formula} = {self.total}"],
+        }
+        if not any(columns["output size"]):
+            del columns["output size"]
+        return tables.text(columns)
 
 
 def output_size(size: int, kernel: int, padding: int = 0, stride: int = 1) -> int:

@@ -75,6 +75,16 @@ def test_defaults_are_the_reports():
     assert float(optimizers.build("sgd", 2, momentum=0).learning_rate) == 2
 
 
+def test_settings_are_what_counts():
+    assert optimizers.settings("adam", momentum=0.5) == {"learning_rate": 0.001}
+    assert optimizers.settings("sgd", 0.5, weight_decay=0) == {
+        "learning_rate": 0.5,
+        "momentum": 0.9,
+        "weight_decay": 0.0,
+        "nesterov": False,
+    }
+
+
 @pytest.mark.parametrize("name", ["adam", "sgd"])
 def test_a_saved_model_trains_on_as_if_nothing_had_been(tmp_path, name):
     x, y = np.ones((4, 3), np.float32), np.zeros((4, 1), np.float32)

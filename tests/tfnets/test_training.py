@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfnets import evaluation, figures, speech, training
+from tfnets import evaluation, optimizers, speech, training
 from tfnets.dataset import Dataset, Split
 from tfnets.errors import InputError
 
@@ -93,6 +93,32 @@ def test_the_recipe_reaches_the_optimizer():
     assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon) == (0.9, 0.999, 1e-8)
 
 
+def test_the_recipe_reaches_sgd():
+    recipe = {"optimizer": "sgd", "momentum": 0.5, "weight_decay": 0.25, "epochs": 1}
+    optimizer = train(toy(), learning_rate=None, **recipe).optimizer
+    assert isinstance(optimizer, optimizers.SGD)
+    assert float(optimizer.learning_rate) == pytest.approx(0.01)
+    assert (optimizer.momentum, optimizer.coupled_weight_decay) == (0.5, 0.25)
+
+
+def test_a_recipe_says_what_counts():
+    assert training.Recipe().step == {"learning_rate": 0.001}
+    assert training.Recipe(optimizer="sgd", momentum=0.5).step == {
+        "learning_rate": 0.01,
+        "momentum": 0.5,
+        "weight_decay": 1e-5,
+    }
+
+
+def test_the_gap_is_that_of_the_last_epoch():
+    trained = train(toy())
+    last = trained.history[-1]
+    assert trained.gap == {
+        "accuracy": last["train/accuracy"] - last["val/accuracy"],
+        "loss": last["val/loss"] - last["train/loss"],
+    }
+
+
 def test_time_in_callbacks_is_not_training_time():
     import time
 
@@ -125,7 +151,10 @@ def test_a_validation_loss_that_is_no_number_ends_the_training():
         ({"epochs": 2.0}, r"epochs is 2\.0; a whole number"),
         ({"epochs": "2"}, "epochs is '2'; a whole number"),
         ({"seed": True}, "seed is True"),
-        ({"learning_rate": None}, "learning_rate is None; a positive"),
+        ({"learning_rate": "fast"}, "learning_rate is 'fast'; a positive"),
+        ({"optimizer": "adamw"}, "unknown optimizer 'adamw'; there is: adam, sgd."),
+        ({"momentum": 1}, "momentum is 1; a number from 0 to below 1"),
+        ({"weight_decay": -1}, "weight_decay is -1; a number of 0 or more"),
     ],
 )
 def test_bad_recipes(recipe, message):
@@ -162,25 +191,3 @@ def test_two_classes_have_no_top2():
     result = evaluation.evaluate(Fixed([[0.9, 0.1], [0.2, 0.8]]), split, ("a", "b"))
     assert set(result.metrics) == {"loss", "accuracy"}
     assert result.metrics["accuracy"] == 1
-
-
-def test_curves_show_what_was_measured():
-    history = [
-        {"train/loss": 1.0, "train/accuracy": 0.4, "val/loss": 1.1, "val/accuracy": 0.3},
-        {"train/loss": 0.5, "train/accuracy": 0.8, "val/loss": 0.9, "val/accuracy": 0.6},
-    ]
-    figure = figures.curves(history, "gru adam seed0")
-    loss, accuracy = figure.axes
-    assert [line.get_ydata().tolist() for line in loss.lines] == [[1.0, 0.5], [1.1, 0.9]]
-    assert [line.get_ydata().tolist() for line in accuracy.lines] == [[0.4, 0.8], [0.3, 0.6]]
-    assert loss.lines[0].get_xdata().tolist() == [1, 2]
-
-
-def test_confusion_figure_shows_counts_and_shares():
-    figure = figures.confusion_matrix(np.array([[3, 1], [0, 0]]), ("yes", "no"), "t")
-    assert [text.get_text() for text in figure.axes[0].texts] == [
-        "3\n75%",
-        "1\n25%",
-        "0\n0%",
-        "0\n0%",
-    ]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from tfnets.arrays import read_npz
 from tfnets.dataset import SPLITS, Dataset, Split
 from tfnets.errors import InputError, first_line
 from tfnets.speech import features
@@ -35,7 +36,9 @@ def from_npz(path: Path) -> Dataset:
         # Above the limit the check of the data set says what range the labels have.
         classes = tuple(str(number) for number in range(min(most, _MOST_CLASSES) + 1))
     kind = "as given in the file"
+    training = ("train",)
     if "val" not in given:
+        training = ("train", "val")
         kind += ", a stratified 10 % of training for validation"
         x["train"], x["val"], y["train"], y["val"] = _hold_out(path, x["train"], y["train"])
     digest = hashlib.sha256()
@@ -49,6 +52,7 @@ def from_npz(path: Path) -> Dataset:
         **{split: Split(np.ascontiguousarray(x[split]), y[split]) for split in SPLITS},
         split_kind=kind,
         digest=digest.hexdigest(),
+        standardised_by=training,
     )
 
 
@@ -57,12 +61,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
         what = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(f"data file {str(path)!r} {what}; an .npz file is needed.")
     try:
-        # Opened by us: NumPy leaves the file open when it turns out not to be an archive.
-        with path.open("rb") as file:
-            arrays = np.load(file, allow_pickle=False)
-            if isinstance(arrays, np.ndarray):
-                raise ValueError("it holds a single array")
-            return {key: arrays[key] for key in arrays.files}
+        return read_npz(path)
     except Exception as error:  # what NumPy and zlib make of a damaged file can be anything
         raise InputError(
             f"{path} is not a readable .npz file of plain arrays: {first_line(error)}."
