@@ -24,12 +24,21 @@ class Progress:
     Args:
         what: What is being done: ``"rendering clips"``.
         total: How many steps there are.
+        unit: ``"MB"`` if the steps are bytes.
         shown: Whether to print at all.
         stream: Where to print; standard error by default.
     """
 
-    def __init__(self, what: str, total: int, *, shown: bool = True, stream: TextIO | None = None):
-        self.what, self.total, self.shown = what, total, shown
+    def __init__(
+        self,
+        what: str,
+        total: int,
+        *,
+        unit: str = "",
+        shown: bool = True,
+        stream: TextIO | None = None,
+    ):
+        self.what, self.total, self.unit, self.shown = what, total, unit, shown
         self.stream = stream or sys.stderr
         self.done = 0
         self._start = time.monotonic()
@@ -53,7 +62,9 @@ class Progress:
 
     def _line(self, now: float) -> str:
         spent = now - self._start
-        line = f"{self.what} {100 * self.done // self.total} % ({self.done:,} of {self.total:,})"
+        done, total = (n // 10**6 if self.unit == "MB" else n for n in (self.done, self.total))
+        counts = f"{done:,} of {total:,} {self.unit}".rstrip()
+        line = f"{self.what} {100 * self.done // self.total} % ({counts})"
         if self.done >= self.total:
             return f"{line}, took {duration(spent)}"
         return f"{line}, {duration(spent / self.done * (self.total - self.done))} left"

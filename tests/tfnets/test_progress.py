@@ -31,6 +31,14 @@ def test_a_line_for_every_tenth_where_there_is_no_terminal():
     assert "100 % (1,000 of 1,000), took" in lines[-1]
 
 
+def test_bytes_are_shown_as_megabytes():
+    stream = io.StringIO()
+    with Progress("fetching", 2_428_923_189, unit="MB", stream=stream) as meter:
+        meter.step(1_214_461_595)
+    (line,) = stream.getvalue().splitlines()
+    assert line.startswith("fetching 50 % (1,214 of 2,428 MB), ")
+
+
 def test_one_line_rewritten_on_a_terminal():
     stream = io.StringIO()
     stream.isatty = lambda: True

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from tfnets.dataset import Dataset
 from tfnets.errors import InputError
-from tfnets.speech import corpus
+from tfnets.speech import corpus, download
 from tfnets.speech.folder import from_folder
 from tfnets.speech.npz import from_npz
 
 BUILTIN = "builtin"
+SPEECH_COMMANDS = "speech_commands"
 WORDS = ("no", "go", "down")
 
 
@@ -25,9 +26,11 @@ def load(
     """Loads spoken words as standardised log-mel matrices.
 
     Args:
-        data: One of three sources:
+        data: One of four sources:
 
             * ``"builtin"``: the synthesised corpus of :mod:`tfnets.speech.corpus`.
+            * ``"speech_commands"``: Google's data set of that name, version 0.02, which is
+              downloaded on first use (:mod:`tfnets.speech.download`).
             * A folder in the layout of Speech Commands (Warden 2018,
               arXiv:1804.03209): ``word/<speaker>_nohash_<take>.wav``, 16 kHz mono
               16-bit PCM, with ``validation_list.txt`` and ``testing_list.txt``.
@@ -62,19 +65,36 @@ def load(
 
 
 def _from_source(data: str | Path, words: Sequence[str], clips: int, progress: bool) -> Dataset:
-    if str(data) == BUILTIN:
-        _check_words(words)
-        started = time.perf_counter()
-        folder = corpus.render(words, clips, progress)
-        rendering = time.perf_counter() - started
-        dataset = from_folder(folder, words, progress, name="built-in synthesised speech")
-        dataset.seconds["rendering"] = rendering
-        return dataset
     path = Path(os.path.expanduser(data))
     if path.suffix.lower() == ".npz":
         return from_npz(path)
     _check_words(words)
-    return from_folder(path, words, progress, name=path.resolve().name)
+    made = {
+        BUILTIN: (
+            "built-in synthesised speech",
+            "rendering",
+            lambda: corpus.render(words, clips, progress),
+        ),
+        SPEECH_COMMANDS: (
+            "Speech Commands v0.02",
+            "download",
+            lambda: download.speech_commands(progress),
+        ),
+    }
+    if str(data) == SPEECH_COMMANDS:
+        for word in words:
+            if word not in download.WORDS:  # before 2.4 GB are fetched in vain
+                there = ", ".join(download.WORDS)
+                raise InputError(f"Speech Commands has no word {word!r}; it has: {there}.")
+    if str(data) not in made:
+        return from_folder(path, words, progress, name=path.resolve().name)
+    name, what, make = made[str(data)]
+    started = time.perf_counter()
+    folder = make()
+    making = time.perf_counter() - started
+    dataset = from_folder(folder, words, progress, name=name)
+    dataset.seconds[what] = making
+    return dataset
 
 
 def _check_words(words: Sequence[str]) -> None:

@@ -109,8 +109,8 @@ def list_clips(folder: Path, words: Sequence[str]) -> tuple[dict[str, list[str]]
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise InputError(
-            f"data folder {str(folder)!r} {what}; give 'builtin', an .npz file or a folder in "
-            "the Speech Commands layout (word/<speaker>_nohash_<take>.wav)."
+            f"data folder {str(folder)!r} {what}; give 'builtin', 'speech_commands', an .npz "
+            "file or a folder in the Speech Commands layout (word/<speaker>_nohash_<take>.wav)."
         )
     clips: list[str] = []
     for word in words:
