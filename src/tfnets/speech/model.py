@@ -1,6 +1,7 @@
 """The networks for spoken words (the speech reports) and the model that is deployed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -9,6 +10,7 @@ from tfnets.errors import InputError
 from tfnets.layers import GRU, FixedLength
 from tfnets.loop import CLASSIFICATION, Execution
 from tfnets.speech import features
+from tfnets.torch_weights import state_dict as torch_weights
 
 MODELS = ("fc", "cnn", "gru")
 POOLINGS = ("last", "mean", "flatten")
@@ -83,6 +85,25 @@ def build(
     return keras.Model(inputs, outputs, name=f"speech_{model}")
 
 
+def model_of(state_dict: Mapping[str, Any]) -> str:
+    """Which of the three networks a PyTorch state_dict belongs to, by the modules in it.
+
+    Args:
+        state_dict: Entry name -> tensor or array.
+
+    Returns:
+        ``"cnn"`` with a convolution, ``"gru"`` with a recurrent module, else ``"fc"``.
+
+    Raises:
+        InputError: As for :func:`tfnets.torch_weights.load`, for what is no state_dict or
+            has modules that are not exchanged.
+    """
+    modules = torch_weights.group(torch_weights.read(state_dict, values=False))
+    if modules["convolution"]:
+        return "cnn"
+    return "gru" if modules["recurrent"] else "fc"
+
+
 def execution(model: str = "gru", batch_size: int = 1024) -> Execution:
     """How the steps of a network are computed fastest.
 
@@ -97,7 +118,9 @@ def execution(model: str = "gru", batch_size: int = 1024) -> Execution:
     return _EXECUTION[model]
 
 
-def check(model: str, *, pooling: str, reset_after: bool, recurrent_bias: bool) -> None:
+def check(
+    model: str, *, pooling: str = "last", reset_after: bool = False, recurrent_bias: bool = True
+) -> None:
     """Raises :class:`InputError` for options of :func:`build` that do not exist or clash.
 
     A command calls it before it loads the data, so that nobody waits for that in vain.
@@ -174,7 +197,7 @@ def deployable(
     else:
         inputs = x = keras.Input(network.input_shape[1:], name="features")
     x = layers.Rescaling(1.0 / std, -mean / std, name="standardise")(x)
-    # A model of the same layers, without the optimizer's state of the compiled one.
+    # A model of the same layers; without the optimizer's state, should the network be compiled.
     body = keras.Model(network.input, network.output, name=network.name)
     probabilities = ops.unstack(body(x), num=len(classes), axis=-1)
     outputs = dict(zip(classes, probabilities, strict=True))

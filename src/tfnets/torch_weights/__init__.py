@@ -31,6 +31,14 @@ Gates: the GRU has r, z, n in PyTorch and z, r, h in Keras, with the same meanin
 both, the new state is z * old + (1 - z) * candidate. The LSTM's i, f, g, o are Keras'
 i, f, c, o. Only a GRU with ``reset_after=True`` exists in PyTorch.
 
+Weights in a file, which is never unpickled::
+
+    checkpoint = torch_weights.read_file("weights.safetensors")  # or .npz
+    torch_weights.load(model, checkpoint.entries, ordered=checkpoint.ordered)
+
+A .safetensors file has lost the module's order. There shapes tell modules apart, and
+numbers in the names (``fc1``, ``hidden.2``) those of the same shape.
+
 PyTorch trains two biases where Keras' RNN and LSTM have one. The same weights give the
 same outputs and gradients, but training from there differs: PyTorch's sum of two biases
 moves by both of their steps, with plain SGD twice as fast. Only with ``bias_hh`` frozen
@@ -46,14 +54,15 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfnets.torch_weights.checkpoint import Checkpoint, read_file
 from tfnets.torch_weights.finding import find
 from tfnets.torch_weights.matching import match, numbers
 from tfnets.torch_weights.state_dict import read
 
-__all__ = ["load", "to_torch"]
+__all__ = ["Checkpoint", "load", "read_file", "to_torch"]
 
 
-def load(model: keras.Model, state_dict: Mapping[str, Any]) -> None:
+def load(model: keras.Model, state_dict: Mapping[str, Any], *, ordered: bool = True) -> None:
     """Sets a model's weights to those of a PyTorch module; all of them, or none.
 
     Args:
@@ -61,16 +70,18 @@ def load(model: keras.Model, state_dict: Mapping[str, Any]) -> None:
             ``SimpleRNN``, ``GRU`` and ``LSTM`` layers and layers without weights.
         state_dict: A module's ``state_dict()``: entry name -> tensor, or NumPy array, of
             floating-point numbers. They become the dtype of the model's weights.
+        ordered: Whether the entries have the module's order.
 
     Raises:
         InputError: For a model with other layers or with a GRU of
             ``reset_after=False``; for entries that are missing, superfluous, of another
             shape, not floating-point or not finite; for bidirectional modules and
-            projections. The model is then as it was.
+            projections; for entries in no order that cannot be told apart. The model is then
+            as it was.
     """
     entries = read(state_dict)
     values = []
-    for part, module in match(find(model), entries):
+    for part, module in match(find(model), entries, ordered):
         arrays = {
             role: numbers(name, entries[name], part) for role, name in module.entries.items()
         }

@@ -1,5 +1,7 @@
 """Which layer gets the weights of which module, and whether they fit."""
 
+import re
+
 import numpy as np
 
 from tfnets.errors import InputError
@@ -7,18 +9,28 @@ from tfnets.torch_weights.parts import GRU, LSTM, RNN, Part, Recurrent
 from tfnets.torch_weights.state_dict import POOLS, Module, group
 
 
-def match(parts: list[Part], entries: dict[str, np.ndarray]) -> list[tuple[Part, Module]]:
+def match(
+    parts: list[Part], entries: dict[str, np.ndarray], ordered: bool = True
+) -> list[tuple[Part, Module]]:
     """Each layer with its module, whose entries are complete and of the right shape.
+
+    Args:
+        parts: The layers.
+        entries: A state_dict.
+        ordered: Whether the entries have the module's order. If not, shapes tell the
+            modules apart, and numbers in the names those of the same shape.
 
     Raises:
         InputError: For modules of another number or kind; for entries that are missing,
-            superfluous or of another shape.
+            superfluous or of another shape; for modules that cannot be told apart.
     """
     pairs = []
     for pool, modules in group(entries).items():
         wanted = [part for part in parts if part.pool == pool]
         if len(modules) != len(wanted):
             raise InputError(_count(pool, modules, wanted, entries))
+        if not ordered:
+            modules = _in_order(wanted, modules, entries)
         pairs += zip(wanted, modules, strict=True)
     for part, module in pairs:
         _check(part, module, entries)
@@ -34,6 +46,31 @@ def _count(pool: str, modules: list[Module], parts: list[Part], entries: dict) -
         f"the state_dict has {len(modules)} of {POOLS[pool]}: {', '.join(have) or 'none'}; "
         f"the model needs {len(parts)}: {', '.join(need) or 'none'}."
     )
+
+
+def _in_order(parts: list[Part], modules: list[Module], entries: dict) -> list[Module]:
+    """The modules, one for each layer, by the shapes of their weights."""
+
+    def weights(shapes: dict) -> tuple:
+        return tuple(shape for role, shape in sorted(shapes.items()) if "weight" in role)
+
+    alike: dict[tuple, list[Module]] = {}
+    for module in modules:
+        shapes = {role: entries[name].shape for role, name in module.entries.items()}
+        alike.setdefault(weights(shapes), []).append(module)
+    for same in alike.values():
+        names = [module.prefix + module.suffix for module in same]
+        if len({re.sub(r"\d+", "#", name) for name in names}) > 1:
+            first, second = (next(iter(module.entries.values())) for module in same[:2])
+            raise InputError(
+                f"entries {first!r} and {second!r} have the same shape, and names that differ in "
+                "more than numbers do not say which comes first; save the weights as .npz, which "
+                "keeps the order."
+            )
+        same.sort(key=lambda m: [int(n) for n in re.findall(r"\d+", m.prefix + m.suffix)])
+    chosen = [alike[key].pop(0) if alike.get(key := weights(p.shapes)) else None for p in parts]
+    left = iter([module for same in alike.values() for module in same])
+    return [module or next(left) for module in chosen]  # what is left has a wrong shape
 
 
 def _check(part: Part, module: Module, entries: dict[str, np.ndarray]) -> None:
