@@ -36,7 +36,7 @@ def test_help_answers_without_tensorflow_and_mlflow():
     code = """
 import sys
 from click.testing import CliRunner
-from mlproject.speech import cli
+from mlproject.speech.commands import cli
 assert "--learning-rate" in CliRunner().invoke(cli, ["gru", "--help"]).output
 print([name for name in ("tensorflow", "keras", "mlflow") if name in sys.modules])
 """
@@ -57,5 +57,5 @@ def test_dependencies_stand_in_pyproject_only():
     conda = yaml.safe_load((ROOT / "conda.yaml").read_text())
     assert conda["dependencies"] == ["python=3.11", "pip", {"pip": ["-e .[builtin]"]}]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["requires-python"] == ">=3.11"
+    assert project["requires-python"] == ">=3.11.4"
     assert set(project["optional-dependencies"]) >= {"builtin", "test"}

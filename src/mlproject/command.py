@@ -58,7 +58,7 @@ def imported(name: str) -> ModuleType:
 
 
 def start_tensorflow() -> None:
-    """Imports TensorFlow without the dozen lines on CPU features and absent GPUs.
+    """Imports TensorFlow without its dozens of lines on CPU features, GPUs and retracing.
 
     Set TF_CPP_MIN_LOG_LEVEL to see them. Should the import fail, they are shown.
     Keras' own progress bars are off: each command says itself how far it is.
@@ -80,6 +80,8 @@ def _import_tensorflow() -> None:
             import tensorflow as tf
 
             tf.zeros(1) + 1  # looks for a GPU, and says so
+            # That functions are traced anew for every network is as it must be.
+            tf.get_logger().setLevel("ERROR")
         except Exception:
             said.seek(0)
             os.write(stderr, said.read())

@@ -22,6 +22,7 @@ from mlflow.utils import name_utils
 
 import tfnets
 from mlproject import circumstances, interrupt
+from mlproject.views import VIEWS
 from tfnets.dataset import Dataset
 from tfnets.errors import InputError, first_line
 
@@ -54,10 +55,12 @@ class Run:
         id: The run's id.
         experiment_id: Its experiment's.
         name: Its name.
+        task: What it is about.
         seconds: Time spent in talking to MLflow so far.
     """
 
-    def __init__(self, active: mlflow.ActiveRun, started: float):
+    def __init__(self, active: mlflow.ActiveRun, task: str, started: float):
+        self.task = task
         self.id = active.info.run_id
         self.experiment_id = active.info.experiment_id
         self.name = active.info.run_name
@@ -162,7 +165,15 @@ class Run:
 
 
 @contextlib.contextmanager
-def run(name: str, *, task: str, stage: str, parameters: dict) -> Iterator[Run]:
+def run(
+    name: str,
+    *,
+    task: str,
+    stage: str,
+    parameters: dict,
+    tags: dict[str, str] | None = None,
+    nested: bool = False,
+) -> Iterator[Run]:
     """The run that everything inside is logged to.
 
     Under ``mlflow run`` it is the run that this made, else a new one in the experiment
@@ -172,16 +183,22 @@ def run(name: str, *, task: str, stage: str, parameters: dict) -> Iterator[Run]:
     Args:
         name: The run's name, unless the user has given one.
         task: ``"speech"``, ``"har"`` or ``"addition"``; becomes a tag.
-        stage: What the run does in the task: ``"train"``, ``"classify"``; a tag.
+        stage: What the run does in the task: ``"train"``, ``"trial"``, ``"classify"``; a tag.
         parameters: The command's parameters, which are logged.
+        tags: More tags.
+        nested: Whether the active run is its parent.
     """
     started = time.perf_counter()
+    active = None
     try:
         with interrupt.held():
             # With its tags from the first moment: they tell whose it is, should we be killed.
-            active = _start({"task": task, "stage": stage, **circumstances.tags()})
-        current = Run(active, started)
+            active = _start(
+                {"task": task, "stage": stage, **(tags or {}), **circumstances.tags()}, nested
+            )
+        current = Run(active, task, started)
         _end_abandoned(current.experiment_id)
+        _save_views(current.experiment_id, task)
         if _is_generated(current.name):
             current.name = name
             current.log_tags({"mlflow.runName": name})
@@ -190,19 +207,26 @@ def run(name: str, *, task: str, stage: str, parameters: dict) -> Iterator[Run]:
         interrupt.check()
         with interrupt.held():
             _finish(current)
+            active = None  # ended, whatever comes now
     except BaseException as error:
         interrupt.answered()
         interrupted = isinstance(error, interrupt.Interrupted | KeyboardInterrupt)
         with interrupt.held():
             reason = " ".join(str(error).split()) or type(error).__name__
-            _end("KILLED" if interrupted else "FAILED", reason)
+            if active is not None:
+                _end(active.info.run_id, "KILLED" if interrupted else "FAILED", reason)
         raise
 
 
-def _start(tags: dict[str, str]) -> mlflow.ActiveRun:
+def _start(tags: dict[str, str], nested: bool = False) -> mlflow.ActiveRun:
     waiting = os.environ.get("MLFLOW_RUN_ID")
+    # A child belongs into its parent's experiment, whatever the environment names.
+    parent = mlflow.active_run() if nested else None
+    experiment = parent.info.experiment_id if parent else None
     try:
-        return mlflow.start_run(tags=tags, log_system_metrics=False)
+        return mlflow.start_run(
+            experiment_id=experiment, tags=tags, nested=nested, log_system_metrics=False
+        )
     except BaseException as error:
         if waiting:  # MLflow has forgotten it; it still has to be ended
             os.environ["MLFLOW_RUN_ID"] = waiting
@@ -220,32 +244,33 @@ def _finish(current: Run) -> None:
         raise InputError(f"cannot end {where} as FINISHED: {first_line(error)}.") from error
 
 
-def _end(status: str, reason: str) -> None:
-    """Ends the active run, if there is one; that it ends matters more than that we know why.
+def _end(run_id: str, status: str, reason: str) -> None:
+    """Ends a run; that it ends matters more than that we know why.
 
     Raises nothing: an unreachable store must not hide what went wrong before.
     """
-    active = mlflow.active_run()
-    if active is None:
-        return
+    client = mlflow.MlflowClient()
     with contextlib.suppress(Exception):
-        mlflow.set_tag("error", reason[:500])
+        client.set_tag(run_id, "error", reason[:500])
     try:
-        mlflow.end_run(status)
+        active = mlflow.active_run()
+        if active is not None and active.info.run_id == run_id:
+            mlflow.end_run(status)
+        else:  # MLflow has forgotten it: its end failed before
+            client.set_terminated(run_id, status)
     except Exception as error:
-        where = f"run {active.info.run_id} at {mlflow.get_tracking_uri()}"
+        where = f"run {run_id} at {mlflow.get_tracking_uri()}"
         print(f"cannot end {where} as {status}: {first_line(error)}.", file=sys.stderr)
 
 
 def end_waiting(status: str, reason: str) -> None:
     """Ends the run that ``mlflow run`` made for this process and that nothing took over."""
     with contextlib.suppress(Exception):  # what brought us here has been said
-        _start({})
-    _end(status, reason)
+        _end(_start({}).info.run_id, status, reason)
 
 
 def latest_model(task: str, inputs: str) -> str:
-    """URI of the model of the newest finished training run of a task.
+    """URI of the model of the newest finished run of a task that has one.
 
     Args:
         task: The run's tag ``task``.
@@ -257,8 +282,7 @@ def latest_model(task: str, inputs: str) -> str:
     found = mlflow.search_runs(
         search_all_experiments=True,
         filter_string=(
-            f"tags.task = '{task}' and tags.stage = 'train' and tags.inputs = '{inputs}' "
-            "and attributes.status = 'FINISHED'"
+            f"tags.task = '{task}' and tags.inputs = '{inputs}' and attributes.status = 'FINISHED'"
         ),
         order_by=["attributes.start_time DESC"],
         max_results=1,
@@ -301,15 +325,17 @@ def load_model(model: str, task: str, inputs: str):
 
 
 def ui_lines(current: Run) -> tuple[str, str]:
-    """The command that opens the UI, or none, and the address of a run in it."""
+    """The command that opens the UI, or none, and the address of a run's experiment in it."""
     uri = mlflow.get_tracking_uri()
-    place = f"/#/experiments/{current.experiment_id}"
+    place = f"/#/experiments/{current.experiment_id}/runs?workflowType=machine_learning"
+    for view in VIEWS.get(current.task, ())[:1]:
+        place += f"&viewStateShareKey={view.key}"
     if uri.startswith("http"):
-        return "", f"{uri.rstrip('/')}{place}/runs/{current.id}?workflowType=machine_learning"
+        return "", f"{uri.rstrip('/')}{place}"
     default = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
     command = "mlflow ui" if uri in (default, "sqlite:///mlflow.db") else ""
     command = command or f"mlflow ui --backend-store-uri {uri}"
-    return command, f"http://127.0.0.1:5000{place}?workflowType=machine_learning"
+    return command, f"http://127.0.0.1:5000{place}"
 
 
 def _is_generated(name: str) -> bool:
@@ -322,17 +348,28 @@ def _is_generated(name: str) -> bool:
     )
 
 
+def _save_views(experiment_id: str, task: str) -> None:
+    """Gives the experiment the task's views; those that are there already stay as they are."""
+    client = mlflow.MlflowClient()
+    with contextlib.suppress(MlflowException):  # a convenience, no reason to fail
+        there = client.get_experiment(experiment_id).tags
+        for key, value in (view.tag(time.time()) for view in VIEWS.get(task, ())):
+            if key not in there:
+                client.set_experiment_tag(experiment_id, key, value)
+
+
 def _end_abandoned(experiment_id: str) -> None:
     """Ends, as KILLED, the runs of this machine whose process is gone (kill -9, power cut)."""
     if os.name != "posix":
         return
     client = mlflow.MlflowClient()
-    running = client.search_runs(
-        [experiment_id],
-        filter_string=(f"attributes.status = 'RUNNING' and tags.host = '{socket.gethostname()}'"),
-    )
-    for each in running:
-        process = each.data.tags.get("pid", "")
-        if process and not circumstances.is_alive(process):
-            client.set_tag(each.info.run_id, "error", "its process is gone")
-            client.set_terminated(each.info.run_id, RunStatus.to_string(RunStatus.KILLED))
+    host = socket.gethostname()
+    with contextlib.suppress(MlflowException):  # the next run will try again
+        for each in client.search_runs(
+            [experiment_id],
+            filter_string=f"attributes.status = 'RUNNING' and tags.host = '{host}'",
+        ):
+            process = each.data.tags.get("pid", "")
+            if process and not circumstances.is_alive(process):
+                client.set_tag(each.info.run_id, "error", "its process is gone")
+                client.set_terminated(each.info.run_id, RunStatus.to_string(RunStatus.KILLED))

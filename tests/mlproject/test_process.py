@@ -77,8 +77,8 @@ def wait_for(condition, what, process):
     pytest.fail(f"{what} did not happen; the process said:\n{process.log.read_text()}")
 
 
-def direct(*words):
-    return (sys.executable, "-m", "mlproject.speech", "gru", *words)
+def direct(*words, name="gru"):
+    return (sys.executable, "-m", "mlproject.speech", name, *words)
 
 
 def project(*words):
@@ -96,13 +96,16 @@ def the_run(store):
 def test_mlflow_run_trains_with_every_parameter(store, start):
     words = (*TINY, "--words", "yes,left", "--seed", "3", "--pooling", "flatten")
     words += ("--learning-rate", "1e-2", "--reset-after", "true", "--recurrent-bias", "True")
+    words += ("--optimizer", "sgd", "--momentum", "0.5", "--weight-decay", "0")
     process = start(*project(*words))
     assert process.wait(PATIENCE) == 0, process.log.read_text()
     run = the_run(store)
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == "gru adam seed3"
+    assert run.info.run_name == "gru sgd seed3"
     given = {w[2:].replace("-", "_"): v for w, v in zip(words[::2], words[1::2], strict=True)}
-    assert run.data.params == {"data": "builtin"} | given
+    used = {"learning_rate": "0.01", "momentum": "0.5", "weight_decay": "0.0"}
+    used = {f"optimizer/{name}": value for name, value in used.items()}
+    assert run.data.params == {"data": "builtin"} | given | used
     assert run.data.tags["mlflow.project.entryPoint"] == "speech_gru"
     if (ROOT / ".git").exists():
         assert len(run.data.tags["mlflow.source.git.commit"]) == 40
@@ -150,6 +153,22 @@ def test_a_signal_ends_the_run_as_killed(store, start, sent):
     assert "Traceback" not in text
 
 
+def test_a_signal_ends_a_comparison_and_its_runs(store, start):
+    models = ("--models", "fc+sgd,gru+adam")
+    process = start(*direct(*LONG[:2], "--epochs", "150", *models, name="compare"))
+    wait_for(lambda: "gru adam seed0" in process.log.read_text(), "the second run", process)
+    wait_for(lambda: process.log.read_text().count("epoch   1/") == 2, "training", process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE) == 128 + signal.SIGINT
+    runs = {run.info.run_name: run for run in store.search_runs(["0"])}
+    assert {name: run.info.status for name, run in runs.items()} == {
+        "compare 2 models, 1 seed": "KILLED",
+        "fc sgd seed0": "FINISHED",
+        "gru adam seed0": "KILLED",
+    }
+    assert "Traceback" not in process.log.read_text()
+
+
 # A signal at the worst moment: while MLflow makes the run, or while it ends it.
 BAD_MOMENT = """
 import os, signal, sys
@@ -167,8 +186,9 @@ def with_signal(method, when):
 
 method, when, *sys.argv[1:] = sys.argv[1:]
 setattr(MlflowClient, method, with_signal(getattr(MlflowClient, method), when))
-from mlproject import command, speech
-command.main(speech.cli)
+from mlproject import command
+from mlproject.speech.commands import cli
+command.main(cli)
 """
 
 
@@ -233,8 +253,9 @@ def fail(*args, **kwargs):
     raise MlflowException("the server is gone\\nand will not come back")
 
 MlflowClient.log_batch = fail
-from mlproject import command, speech
-command.main(speech.cli)
+from mlproject import command
+from mlproject.speech.commands import cli
+command.main(cli)
 """
     process = start(sys.executable, "-c", code, "gru", *TINY)
     assert process.wait(PATIENCE) == 1

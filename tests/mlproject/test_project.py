@@ -7,10 +7,10 @@ import click
 import pytest
 import yaml
 
-from mlproject import speech
+from mlproject.speech.commands import cli
 
 PROJECT = yaml.safe_load((Path(__file__).parents[2] / "MLproject").read_text())
-GROUPS = {"mlproject.speech": speech.cli}
+GROUPS = {"mlproject.speech": cli}
 
 
 def entry_points():
@@ -64,7 +64,7 @@ def test_main_is_the_speech_gru():
 def test_the_corpus_has_as_many_clips_as_the_option_allows():
     from tfnets.speech import corpus
 
-    (clips,) = (option for option in speech.cli.commands["gru"].params if option.name == "clips")
+    (clips,) = (option for option in cli.commands["gru"].params if option.name == "clips")
     assert clips.type.max == corpus.MOST_CLIPS
 
 

@@ -7,7 +7,9 @@ import mlflow
 import numpy as np
 import pytest
 
-from mlproject import circumstances, speech, tracking
+from mlproject import circumstances, tracking
+from mlproject.speech.commands import cli
+from tfnets import optimizers
 from tfnets.errors import InputError
 from tfnets.speech import wav
 
@@ -22,7 +24,7 @@ PARAMETERS = {
 
 @pytest.fixture(scope="module")
 def result(shared_store, shared_speech_folder, command):
-    return command(speech.cli, "gru", data=shared_speech_folder, **PARAMETERS)
+    return command(cli, "gru", data=shared_speech_folder, **PARAMETERS)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,8 @@ def test_the_summary_says_what_one_wants_to_know(result, run):
     assert "for 3 epochs" in lines["Training time"]
     assert lines["Run"].strip() == f"gru adam seed5  {run.info.run_id}"
     assert "mlflow ui" in lines["Open the UI"]
-    assert "/#/experiments/0?workflowType=machine_learning" in lines["Open the UI"]
+    address = "/#/experiments/0/runs?workflowType=machine_learning&viewStateShareKey="
+    assert lines["Open the UI"].endswith(f"{address}speech-results")
 
 
 def test_every_epoch_is_shown_with_the_time_left(result):
@@ -63,8 +66,10 @@ def test_every_epoch_is_shown_with_the_time_left(result):
 
 
 def test_all_parameters_are_logged(run):
-    expected = {option.name for option in speech.cli.commands["gru"].params}
-    assert set(run.data.params) == expected
+    options = {option.name for option in cli.commands["gru"].params}
+    assert set(run.data.params) == options | {"optimizer/learning_rate"}
+    assert run.data.params["optimizer"] == "adam"
+    assert run.data.params["optimizer/learning_rate"] == "0.01"
     for key, value in PARAMETERS.items():
         assert run.data.params[key] == str(value)
 
@@ -83,6 +88,10 @@ def test_single_metrics(run):
     for name in ("features", "train", "log", "total"):
         assert metrics[f"time/{name}_s"] > 0
     assert metrics["time/train_s"] < metrics["time/total_s"]
+    # train/* and val/* are those of the last epoch.
+    gap = metrics["train/accuracy"] - metrics["val/accuracy"]
+    assert metrics["gap/accuracy"] == pytest.approx(gap)
+    assert metrics["gap/loss"] == pytest.approx(metrics["val/loss"] - metrics["train/loss"])
 
 
 def test_tags_say_what_ran_where(run):
@@ -174,7 +183,7 @@ def clip(shared_speech_folder):
 
 
 def test_classify_with_the_latest_run(run, shared_store, command, clip):
-    result = command(speech.cli, "classify", wav=clip)
+    result = command(cli, "classify", wav=clip)
     assert result.exception is None, result.output
     first, *rows = result.stdout.splitlines()
     assert first.startswith("speaker5_nohash_0.wav: ")
@@ -195,7 +204,7 @@ def test_classify_by_run_id_and_from_the_registry(run, shared_store, command, cl
     mlflow.register_model(f"runs:/{run.info.run_id}/model", "words")
     shared_store.set_registered_model_alias("words", "best", 1)
     answers = {
-        command(speech.cli, "classify", wav=clip, model=model).stdout.rpartition("Model:")[0]
+        command(cli, "classify", wav=clip, model=model).stdout.rpartition("Model:")[0]
         for model in (run.info.run_id, "models:/words@best", "models:/words/1")
     }
     assert len(answers) == 1
@@ -212,7 +221,7 @@ def test_classify_by_run_id_and_from_the_registry(run, shared_store, command, cl
     ],
 )
 def test_classify_bad_input(run, shared_store, command, clip, change, message):
-    result = command(speech.cli, "classify", **({"wav": clip} | change))
+    result = command(cli, "classify", **({"wav": clip} | change))
     assert isinstance(result.exception, InputError)
     assert "\n" not in str(result.exception)
     with pytest.raises(InputError, match=message):
@@ -232,7 +241,7 @@ def test_classify_with_somebody_elses_model(store, command, clip):
         module.answer = tf.function(lambda x: x, input_signature=[tf.TensorSpec((None,))])
         tf_model = mlflow.tensorflow.log_model(module, name="b", pip_requirements=[])
     for uri in (keras_model.model_uri, tf_model.model_uri):
-        result = command(speech.cli, "classify", wav=clip, model=uri)
+        result = command(cli, "classify", wav=clip, model=uri)
         assert isinstance(result.exception, InputError)
         assert "a model of a run on audio is needed" in str(result.exception)
 
@@ -244,7 +253,7 @@ def test_the_answer_is_shown_even_if_it_cannot_be_logged(
         raise mlflow.MlflowException("no room")
 
     monkeypatch.setattr(mlflow, "log_table", fail)
-    result = command(speech.cli, "classify", wav=clip)
+    result = command(cli, "classify", wav=clip)
     assert result.stdout.startswith("speaker5_nohash_0.wav: ")
     assert str(result.exception).endswith("no room.")
 
@@ -261,7 +270,7 @@ def test_a_run_on_matrices_serves_matrices(store, command, tmp_path, clip):
         y_test=y[:8],
         classes=np.array(["low", "high"]),
     )
-    result = command(speech.cli, "gru", data=tmp_path / "course.npz", epochs=1, batch_size=16)
+    result = command(cli, "gru", data=tmp_path / "course.npz", epochs=1, batch_size=16)
     assert result.exception is None, result.output
     (run,) = store.search_runs(["0"])
     assert "test/top2" not in run.data.metrics
@@ -269,25 +278,31 @@ def test_a_run_on_matrices_serves_matrices(store, command, tmp_path, clip):
     answers = model.predict(x[:8].astype(np.float32))
     predicted = np.stack([answers["low"], answers["high"]]).argmax(axis=0)
     assert np.mean(predicted == y[:8]) == pytest.approx(run.data.metrics["test/accuracy"])
-    refused = command(speech.cli, "classify", wav=clip)
+    refused = command(cli, "classify", wav=clip)
     assert "there is no finished speech run on waveforms" in str(refused.exception)
-    refused = command(speech.cli, "classify", wav=clip, model=run.info.run_id)
+    refused = command(cli, "classify", wav=clip, model=run.info.run_id)
     assert "not waveforms; a model of a run on audio is needed" in str(refused.exception)
 
 
-def test_options_reach_the_network_and_its_optimizer(store, command, monkeypatch):
-    """What the log says is not enough: the trained network itself is looked at."""
+@pytest.fixture
+def trained(monkeypatch):
+    """What ``training.train`` gave: what the log says is not enough."""
     from tfnets import training
 
-    trained = []
+    results = []
     train = training.train
     monkeypatch.setattr(
-        training, "train", lambda *a, **k: trained.append(train(*a, **k)) or trained[0]
+        training, "train", lambda *a, **k: results.append(train(*a, **k)) or results[-1]
     )
+    return results
+
+
+def test_options_reach_the_network_and_its_optimizer(store, command, trained):
     options = {"clips": 20, "epochs": 2, "batch_size": 7, "learning_rate": 0.003}
-    result = command(speech.cli, "gru", recurrent_bias=False, words="no,go", **options)
+    result = command(cli, "gru", recurrent_bias=False, words="no,go", **options)
     assert result.exception is None, result.output
     network, optimizer = trained[0].model, trained[0].optimizer
+    assert isinstance(optimizer, optimizers.Adam)
     assert int(optimizer.iterations) == 2 * math.ceil(2 * 20 / 7)
     assert float(optimizer.learning_rate) == pytest.approx(0.003)
     assert network.get_layer("gru_1").cell.bias.shape == (192,)
@@ -295,13 +310,45 @@ def test_options_reach_the_network_and_its_optimizer(store, command, monkeypatch
     assert run.data.metrics["params/total"] == network.count_params() == 70_147 - 129
 
 
+@pytest.mark.parametrize(
+    ("model", "parameters", "layers"),
+    [
+        ("fc", 567_171, "4040"),
+        ("cnn", 346_067, "floor((101-5+0)/1 + 1) = 97, floor((40-5+0)/1 + 1) = 36"),
+    ],
+)
+def test_the_other_networks(
+    store, command, trained, shared_speech_folder, model, parameters, layers
+):
+    options = {"optimizer": "sgd", "momentum": 0.8, "weight_decay": 0.02}
+    result = command(cli, model, data=shared_speech_folder, epochs=2, batch_size=8, **options)
+    assert result.exception is None, result.output
+    optimizer = trained[0].optimizer
+    assert isinstance(optimizer, optimizers.SGD)
+    assert float(optimizer.learning_rate) == pytest.approx(0.01)
+    assert (optimizer.momentum, optimizer.coupled_weight_decay) == (0.8, 0.02)
+    (run,) = store.search_runs(["0"])
+    assert run.info.run_name == f"{model} sgd seed0"
+    assert run.data.metrics["params/total"] == parameters
+    assert run.data.params["learning_rate"] == "auto"
+    assert run.data.params["optimizer/learning_rate"] == "0.01"
+    assert run.data.params["optimizer/momentum"] == "0.8"
+    assert run.data.params["optimizer/weight_decay"] == "0.02"
+    assert run.data.tags["model"] == model
+    note = run.data.tags["mlflow.note.content"]
+    assert "sgd (learning rate 0.01, momentum 0.8, weight decay 0.02)" in note
+    table = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/parameters.txt")
+    assert layers in table
+    assert table.strip().endswith(f"= {parameters}")
+
+
 def test_classify_before_any_training(store, command, clip):
-    result = command(speech.cli, "classify", wav=clip)
+    result = command(cli, "classify", wav=clip)
     assert "there is no finished speech run" in str(result.exception)
 
 
 def test_bad_data_ends_the_run_as_failed_and_says_why(store, command, tmp_path):
-    result = command(speech.cli, "gru", data=tmp_path / "nowhere")
+    result = command(cli, "gru", data=tmp_path / "nowhere")
     assert isinstance(result.exception, InputError)
     (run,) = store.search_runs(["0"])
     assert run.info.status == "FAILED"
@@ -324,6 +371,27 @@ def test_an_unexpected_exception_ends_the_run_as_failed(store):
     ):
         raise MemoryError
     assert store.search_runs(["0"], max_results=1)[0].data.tags["error"] == "MemoryError"
+
+
+def test_a_child_whose_end_fails_does_not_end_its_parent(store, monkeypatch):
+    set_terminated = mlflow.MlflowClient.set_terminated
+    failures = [mlflow.MlflowException("the server stumbles")]
+
+    def once(*args, **kwargs):
+        if failures:
+            raise failures.pop()
+        return set_terminated(*args, **kwargs)
+
+    with tracking.run("parent", task="speech", stage="compare", parameters={}) as parent:
+        monkeypatch.setattr(mlflow.MlflowClient, "set_terminated", once)
+        with (
+            pytest.raises(InputError, match=r"cannot end run .* as FINISHED: the server stumbles"),
+            tracking.run("child", task="speech", stage="trial", parameters={}, nested=True),
+        ):
+            pass
+        assert store.get_run(parent.id).info.status == "RUNNING"
+    statuses = {run.info.run_name: run.info.status for run in store.search_runs(["0"])}
+    assert statuses == {"parent": "FINISHED", "child": "FAILED"}
 
 
 def test_ctrl_c_in_a_notebook_ends_the_run_as_killed(store):

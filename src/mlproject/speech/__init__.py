@@ -1,0 +1,1 @@
+"""Entry points for spoken words; ``python -m mlproject.speech --help`` lists them."""

@@ -1,0 +1,70 @@
+"""Says which word a trained model hears in a clip."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mlproject import tracking
+from tfnets.errors import InputError
+from tfnets.speech import wav
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a model hears in a clip; ``print`` it.
+
+    Attributes:
+        clip: The clip's path.
+        model: URI of the model.
+        probabilities: By word, the most probable first.
+    """
+
+    clip: Path
+    model: str
+    probabilities: dict[str, float]
+
+    @property
+    def word(self) -> str:
+        """The most probable word."""
+        return next(iter(self.probabilities))
+
+    def __str__(self) -> str:
+        width = max(map(len, self.probabilities))
+        bars = [
+            f"  {name:<{width}}  {probability:.4f}  {'#' * round(40 * probability)}"
+            for name, probability in self.probabilities.items()
+        ]
+        return "\n".join([f"{self.clip.name}: {self.word}", *bars, f"Model: {self.model}"])
+
+
+def classify(path: str, model: str) -> Heard:
+    """Classifies one clip.
+
+    Args:
+        path: A WAV file, 16 kHz mono 16-bit PCM.
+        model: As for :func:`mlproject.tracking.load_model`.
+
+    Raises:
+        InputError: For a clip that cannot be read or a model that does not take waveforms.
+    """
+    samples = wav.read(path).astype(np.float32) / 32768
+    network, uri = tracking.load_model(model, "speech", "waveforms")
+    inputs, outputs = getattr(network, "input_shape", None), getattr(network, "output", None)
+    if not isinstance(outputs, dict) or not isinstance(inputs, tuple) or len(inputs) != 2:
+        what = f"takes inputs of shape {inputs}, not waveforms" if inputs else "is none of ours"
+        raise InputError(f"model {uri} {what}; a model of a run on audio is needed.")
+    answers = network.predict(samples[np.newaxis], verbose=0)
+    probabilities = {name: float(values[0]) for name, values in answers.items()}
+    ranked = dict(sorted(probabilities.items(), key=lambda item: -item[1]))
+    return Heard(Path(path), uri, ranked)
+
+
+def log(heard: Heard, run: tracking.Run) -> None:
+    """Logs the probabilities of a clip as a table."""
+    columns = {
+        "word": list(heard.probabilities),
+        "probability": list(heard.probabilities.values()),
+    }
+    run.log_table(columns, "probabilities.json")
+    run.log_tags({"word": heard.word, "model.uri": heard.model})

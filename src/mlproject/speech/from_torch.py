@@ -1,0 +1,41 @@
+"""Takes over a network that was trained in PyTorch: weights, evaluation, deployable model."""
+
+import tfnets.speech
+from mlproject import tracking
+from mlproject.speech.results import describe, evaluate, load, log_data, log_times, summary
+from tfnets import torch_weights
+from tfnets.progress import duration
+
+
+def from_torch(parameters: dict, run: tracking.Run) -> str:
+    """Builds the network of a checkpoint, evaluates it, logs it as a trained one is logged.
+
+    Args:
+        parameters: The command's options by name.
+        run: Where to log.
+
+    Returns:
+        A summary for the user.
+    """
+    checkpoint = torch_weights.read_file(parameters["checkpoint"])
+    architecture = tfnets.speech.model_of(checkpoint.entries)
+    data = load(parameters, run)
+    network = tfnets.speech.build(
+        architecture,
+        input_shape=data.input_shape,
+        num_classes=len(data.classes),
+        pooling=parameters["pooling"],
+        reset_after=True,  # as PyTorch's GRU
+    )
+    torch_weights.load(network, checkpoint.entries, ordered=checkpoint.ordered)
+    log_data(data, architecture, run)
+    evaluated = evaluate(network, data, run)
+    about = f"with the weights of `{parameters['checkpoint']}`, trained in PyTorch."
+    describe(architecture, about, evaluated, data, run)
+    log_times(run)
+    return summary(
+        ("Network", f"{architecture}, from {parameters['checkpoint']}"),
+        *evaluated.rows(data),
+        ("Wall time", duration(run.elapsed)),
+        run=run,
+    )

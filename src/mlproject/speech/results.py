@@ -1,0 +1,144 @@
+"""What every run with a network logs of its data and its test, and tells the user in the end."""
+
+import io
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+import tfnets.speech
+from mlproject import tracking
+from tfnets import evaluation, figures
+from tfnets.dataset import Dataset
+from tfnets.parameters import Derivation, derive
+from tfnets.speech import features
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A network with what the test says of it, logged.
+
+    Attributes:
+        network: From :func:`tfnets.speech.build`, with its weights.
+        test: Its judgement on the test split.
+        table: Where its parameters come from.
+        uri: The URI of its deployable model.
+    """
+
+    network: keras.Model
+    test: evaluation.Evaluation
+    table: Derivation
+    uri: str
+
+    def rows(self, data: Dataset) -> list[tuple[str, str]]:
+        """What a summary says of it."""
+        accuracy = f"{self.test.metrics['accuracy']:.4f}"
+        return [
+            ("Test accuracy", f"{accuracy}  ({len(data.test):,} samples of {data.name})"),
+            ("Parameters", f"{self.table.total:,}"),
+        ]
+
+
+def load(parameters: dict, run: tracking.Run) -> Dataset:
+    """Loads the data that a command's options name; logs what took how long."""
+    words = [word.strip() for word in parameters["words"].split(",")]
+    data = tfnets.speech.load(parameters["data"], words, clips=parameters["clips"])
+    run.log_metrics({f"time/{name}_s": value for name, value in data.seconds.items()})
+    return data
+
+
+def log_data(data: Dataset, architecture: str, run: tracking.Run) -> None:
+    """Logs what a network is trained or judged on, and which it is."""
+    run.log_dataset(data)
+    inputs = "waveforms" if data.from_audio else "matrices"
+    run.log_tags({"model": architecture, "inputs": inputs})
+
+
+def evaluate(network: keras.Model, data: Dataset, run: tracking.Run) -> Evaluated:
+    """Evaluates a network on the test split; logs that, the network and where it comes from."""
+    test = evaluation.evaluate(network, data.test, data.classes)
+    table = derive(network)
+    deployed = tfnets.speech.deployable(
+        network, data.classes, mean=data.mean, std=data.std, waveforms=data.from_audio
+    )
+    metrics = {f"test/{name}": value for name, value in test.metrics.items()}
+    run.log_metrics(metrics | {"params/total": network.count_params()})
+    run.log_figure(
+        figures.confusion_matrix(test.confusion, data.classes, f"{run.name}\n{data.name}, test"),
+        "confusion_matrix.png",
+    )
+    run.log_table(test.by_class, "test_by_class.json")
+    run.log_table(table.columns(), "parameters.json")
+    run.log_text(f"{table}\n", "parameters.txt")
+    run.log_text(_model_summary(network), "model_summary.txt")
+    return Evaluated(network, test, table, run.log_model(deployed, _example(data), _about(data)))
+
+
+def describe(
+    architecture: str, about: str, evaluated: Evaluated, data: Dataset, run: tracking.Run
+) -> None:
+    """Logs the description that the UI shows on top of a run.
+
+    Args:
+        architecture: The network's name.
+        about: How it came to its weights; goes on after a comma.
+        evaluated: What the test says of it.
+        data: What it was tested on.
+        run: Where to log.
+    """
+    serve = f"mlflow models serve -m runs:/{run.id}/model --env-manager local -p 5001"
+    lines = [
+        f"**{architecture}** on *{data.name}* ({', '.join(data.classes)}): test accuracy "
+        f"**{evaluated.test.metrics['accuracy']:.4f}**, {evaluated.table.total:,} parameters, "
+        f"{about}",
+        f"Data: {sizes(data)} samples, split {data.split_kind}.",
+        f"The deployed model (`{evaluated.uri}`) takes "
+        + ("waveforms of 16 kHz" if data.from_audio else "feature matrices")
+        + " and answers with a probability for each class:",
+        f"```\n{serve}\n```",
+        "Where the parameters come from:",
+        f"```\n{evaluated.table}\n```",
+    ]
+    run.describe("\n\n".join(lines))
+
+
+def sizes(data: Dataset) -> str:
+    """``"9,000 train, 1,200 val, 1,800 test"``."""
+    return ", ".join(f"{len(split):,} {name}" for name, split in data.splits.items())
+
+
+def log_times(run: tracking.Run) -> None:
+    """Logs how long logging and all of it took; the last that a run does."""
+    run.log_metrics({"time/log_s": run.seconds, "time/total_s": run.elapsed})
+
+
+def summary(*rows: tuple[str, str], run: tracking.Run) -> str:
+    """Names and what they are, one below the other; then the run and where to see it."""
+    command, address = tracking.ui_lines(run)
+    rows += (
+        ("Run", f"{run.name}  {run.id}"),
+        ("Open the UI", f"{command}  then  {address}" if command else address),
+    )
+    width = max(len(name) for name, _ in rows)
+    return "\n" + "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _model_summary(network: keras.Model) -> str:
+    text = io.StringIO()
+    network.summary(print_fn=lambda line: text.write(f"{line}\n"), line_length=80)
+    return text.getvalue()
+
+
+def _example(data: Dataset) -> np.ndarray:
+    """One input of the deployed model: a second of silence, or the first test matrix."""
+    if data.from_audio:
+        return np.zeros((1, features.SAMPLES), np.float32)
+    return data.test.x[:1] * np.float32(data.std) + np.float32(data.mean)
+
+
+def _about(data: Dataset) -> dict:
+    """What a user of the deployed model must know; stands in its MLmodel file."""
+    about = {"classes": list(data.classes), "data": data.name}
+    if data.from_audio:
+        return about | {"sample_rate": features.SAMPLE_RATE, "input": "waveform in [-1, 1]"}
+    return about | {"input": f"matrices {data.input_shape}"}

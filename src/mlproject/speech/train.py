@@ -1,0 +1,114 @@
+"""Trains one network and logs everything about it."""
+
+from dataclasses import dataclass
+
+import keras
+
+import tfnets.speech
+from mlproject import tracking
+from mlproject.speech.results import (
+    Evaluated,
+    describe,
+    evaluate,
+    load,
+    log_data,
+    log_times,
+    summary,
+)
+from tfnets import figures, training
+from tfnets.dataset import Dataset
+from tfnets.progress import duration
+
+_RECIPE = ("epochs", "batch_size", "optimizer", "momentum", "weight_decay", "seed")
+_FORM = ("pooling", "reset_after", "recurrent_bias")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A network that was trained.
+
+    Attributes:
+        trained: The training.
+        evaluated: What the test says of it.
+    """
+
+    trained: training.Trained
+    evaluated: Evaluated
+
+
+def train(architecture: str, parameters: dict, run: tracking.Run) -> str:
+    """Loads the data, trains and evaluates one network, logs everything about it.
+
+    Args:
+        architecture: As for :func:`tfnets.speech.build`.
+        parameters: The command's options by name.
+        run: Where to log.
+
+    Returns:
+        A summary for the user.
+    """
+    rate = parameters["learning_rate"]
+    recipe = training.Recipe(
+        **{key: parameters[key] for key in _RECIPE}, learning_rate=None if rate == "auto" else rate
+    )
+    form = {key: parameters[key] for key in _FORM if key in parameters}
+    tfnets.speech.check(architecture, **form)
+    data = load(parameters, run)
+    result = train_on(data, architecture, form, recipe, run)
+    log_times(run)
+    seconds = data.seconds | {"training": result.trained.seconds, "logging": run.seconds}
+    spent = ", ".join(f"{name} {duration(value)}" for name, value in seconds.items())
+    rest = duration(run.elapsed - sum(seconds.values()))
+    return summary(
+        *result.evaluated.rows(data),
+        ("Training time", f"{duration(result.trained.seconds)} for {_epochs(result.trained)}"),
+        ("Wall time", f"{duration(run.elapsed)}: {spent}, imports and the rest {rest}"),
+        run=run,
+    )
+
+
+def train_on(
+    data: Dataset, architecture: str, form: dict, recipe: training.Recipe, run: tracking.Run
+) -> Result:
+    """Trains and evaluates one network on data that is loaded, and logs everything about it.
+
+    Args:
+        data: From :func:`tfnets.speech.load`.
+        architecture: As for :func:`tfnets.speech.build`.
+        form: Its options for the GRU.
+        recipe: How to train.
+        run: Where to log.
+    """
+    execution = tfnets.speech.execution(architecture, recipe.batch_size)
+    # The options say "auto", and have numbers for both optimizers; these are the ones in use.
+    run.log_parameters({f"optimizer/{key}": value for key, value in recipe.step.items()})
+    run.log_tags({"execution": str(execution)})
+    log_data(data, architecture, run)
+
+    def build() -> keras.Model:
+        return tfnets.speech.build(
+            architecture, input_shape=data.input_shape, num_classes=len(data.classes), **form
+        )
+
+    trained = training.train(build, data, recipe, run.log_epoch, execution=execution)
+    gap = {f"gap/{name}": value for name, value in trained.gap.items()}
+    run.log_metrics(gap | {"time/train_s": trained.seconds})
+    run.log_figure(figures.curves(trained.history, f"{run.name}: {data.name}"), "curves.png")
+    evaluated = evaluate(trained.model, data, run)
+    about = (
+        f"after {_epochs(trained)}, {duration(trained.seconds)} of training with "
+        f"{_optimizer(recipe)}. In the last epoch training is {trained.gap['accuracy']:+.4f} "
+        f"better in accuracy than validation, {trained.gap['loss']:+.4f} in loss."
+    )
+    describe(architecture, about, evaluated, data, run)
+    return Result(trained, evaluated)
+
+
+def _epochs(trained: training.Trained) -> str:
+    count = len(trained.history)
+    return f"{count} epoch{'s' if count > 1 else ''}"
+
+
+def _optimizer(recipe: training.Recipe) -> str:
+    numbers = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in recipe.step.items())
+    return f"{recipe.optimizer} ({numbers})"

@@ -1,0 +1,85 @@
+"""Saved views of the run table: MLflow hides metrics until someone chooses columns.
+
+The UI lists saved views under **Views** and opens one by the address's ``viewStateShareKey``.
+They are tags of the experiment, in JSON.
+"""
+
+import json
+from dataclasses import dataclass
+
+_TAG = "mlflow.sharedViewState."
+
+
+@dataclass(frozen=True)
+class View:
+    """A saved view.
+
+    Attributes:
+        key: Its key in addresses.
+        name: What the menu calls it.
+        columns: The columns that are shown: ``"metrics.test/accuracy"``, ``"tags.model"``,
+            ``"params.seed"``.
+        order_by: The column by which the runs are sorted, largest first.
+        group_by: Tags and parameters; runs that have the same are shown as their mean.
+        filter: Which runs are shown, in MLflow's search language.
+    """
+
+    key: str
+    name: str
+    columns: tuple[str, ...]
+    order_by: str
+    group_by: tuple[str, ...] = ()
+    filter: str = ""
+
+    def tag(self, now: float) -> tuple[str, str]:
+        """The experiment's tag, name and value, for a view made at ``now``, in seconds."""
+        state = {
+            "selectedColumns": [_quoted(column) for column in self.columns],
+            "orderByKey": _quoted(self.order_by),
+            "orderByAsc": False,
+            "searchFilter": self.filter,
+            "runsHiddenMode": "FIRST_20_RUNS",
+        }
+        if self.group_by:
+            keys = [column.split(".", 1) for column in self.group_by]
+            state["groupBy"] = {
+                "aggregateFunction": "average",
+                "groupByKeys": [{"mode": kind[:-1], "groupByData": name} for kind, name in keys],
+            }
+        made = round(now * 1000)
+        view = {"name": self.name, "createdAt": made, "updatedAt": made}
+        return _TAG + self.key, json.dumps(view | {"state": json.dumps(state)})
+
+
+def _quoted(column: str) -> str:
+    kind, name = column.split(".", 1)
+    return f"{kind}.`{name}`"
+
+
+_SPEECH = (
+    "metrics.test/accuracy",
+    "metrics.val/accuracy",
+    "metrics.gap/accuracy",
+    "metrics.time/train_s",
+    "metrics.params/total",
+    "params.optimizer",
+    "params.seed",
+    "params.epochs",
+    "tags.model",
+    "tags.data.name",
+)
+
+# By task, the one to open first at the front.
+VIEWS = {
+    "speech": (
+        View("speech-results", "Speech: results", _SPEECH, "metrics.test/accuracy"),
+        View(
+            "speech-networks",
+            "Speech: comparisons, mean of each network",
+            _SPEECH,
+            "metrics.test/accuracy",
+            group_by=("tags.model", "params.optimizer", "tags.study"),
+            filter="tags.stage = 'trial'",
+        ),
+    ),
+}
