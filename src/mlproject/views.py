@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 
 _TAG = "mlflow.sharedViewState."
+_RUN_NAME = "attributes.`Run Name`"
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class View:
         order_by: The column by which the runs are sorted, largest first.
         group_by: Tags and parameters; runs that have the same are shown as their mean.
         filter: Which runs are shown, in MLflow's search language.
+        sections: The order of the charts, by what stands before the slash of their metrics.
     """
 
     key: str
@@ -30,15 +32,33 @@ class View:
     order_by: str
     group_by: tuple[str, ...] = ()
     filter: str = ""
+    sections: tuple[str, ...] = ("test", "val", "train", "gap", "time", "params")
 
     def tag(self, now: float) -> tuple[str, str]:
         """The experiment's tag, name and value, for a view made at ``now``, in seconds."""
+        columns = [_quoted(column) for column in self.columns]
         state = {
-            "selectedColumns": [_quoted(column) for column in self.columns],
+            "selectedColumns": columns,
+            "columnOrder": [_RUN_NAME, *columns],
+            "columnWidths": {_RUN_NAME: 380},
             "orderByKey": _quoted(self.order_by),
             "orderByAsc": False,
             "searchFilter": self.filter,
             "runsHiddenMode": "FIRST_20_RUNS",
+            # The page adds the charts, one for each metric, below these headings.
+            "compareRunCharts": [],
+            "compareRunSections": [
+                {
+                    "uuid": name,
+                    "name": name,
+                    "display": True,
+                    "isReordered": False,
+                    "deleted": False,
+                    "isGenerated": True,
+                }
+                for name in self.sections
+            ],
+            "isAccordionReordered": True,
         }
         if self.group_by:
             keys = [column.split(".", 1) for column in self.group_by]
@@ -75,7 +95,7 @@ VIEWS = {
         View("speech-results", "Speech: results", _SPEECH, "metrics.test/accuracy"),
         View(
             "speech-networks",
-            "Speech: comparisons, mean of each network",
+            "Speech: network means",
             _SPEECH,
             "metrics.test/accuracy",
             group_by=("tags.model", "params.optimizer", "tags.study"),

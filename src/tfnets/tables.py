@@ -1,4 +1,4 @@
-"""Small tables as aligned text and as Markdown."""
+"""Small tables as aligned text."""
 
 from collections.abc import Sequence
 
@@ -13,9 +13,3 @@ def text(columns: dict[str, Sequence[str]]) -> str:
         ).rstrip()
         for row in rows
     )
-
-
-def markdown(columns: dict[str, Sequence[str]]) -> str:
-    """The same as a Markdown table."""
-    rows = [list(columns), ["---"] * len(columns), *zip(*columns.values(), strict=True)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

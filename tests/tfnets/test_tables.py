@@ -5,8 +5,3 @@ COLUMNS = {"network": ["FC", "GRU + Adam"], "accuracy": ["0.7", "0.9"]}
 
 def test_text():
     assert tables.text(COLUMNS) == "network     accuracy\nFC          0.7\nGRU + Adam  0.9"
-
-
-def test_markdown():
-    expected = "| network | accuracy |\n| --- | --- |\n| FC | 0.7 |\n| GRU + Adam | 0.9 |"
-    assert tables.markdown(COLUMNS) == expected

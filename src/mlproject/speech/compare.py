@@ -150,9 +150,10 @@ def _log(outcomes: Outcomes, what: str, note: str, run: tracking.Run) -> str:
     run.log_figure(figures.side_by_side(histories, what), "curves.png")
     run.log_figure(figures.gaps(histories, what), "gap.png")
     columns = results(outcomes)
-    text = f"{tables.text(columns)}\n\n{textwrap.fill(note, 88)}\n"
+    table = tables.text(columns)
+    text = f"{table}\n\n{textwrap.fill(note, 88)}\n"
     run.log_text(text, "comparison.txt")
-    run.describe(f"{tables.markdown(columns)}\n\n{note}")
+    run.describe(f"```\n{table}\n```\n\n{note}")  # a table of Markdown's has no gaps there
     return text
 
 

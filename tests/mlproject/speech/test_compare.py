@@ -124,8 +124,8 @@ def test_figures_and_description(parent, shared_store):
     names = {entry.path for entry in shared_store.list_artifacts(parent.info.run_id)}
     assert names == {"comparison.json", "comparison.txt", "curves.png", "gap.png"}
     note = parent.data.tags["mlflow.note.content"]
-    assert note.startswith("| network | test accuracy |")
-    assert "| GRU + Adam |" in note
+    assert note.startswith("```\nnetwork     test accuracy")
+    assert "\nGRU + Adam  " in note
     contexts = {tag.value for i in parent.inputs.dataset_inputs for tag in i.tags}
     assert {"training", "validation", "test"} <= contexts
 
@@ -187,7 +187,7 @@ def test_a_run_that_fails_ends_the_comparison(store, command, shared_speech_fold
     parent = runs["compare 3 models, 1 seed"]
     assert parent.data.tags["error"] == str(result.exception)
     # What there was to compare until then is there.
-    assert "| FC + SGD |" in parent.data.tags["mlflow.note.content"]
+    assert "FC + SGD" in parent.data.tags["mlflow.note.content"]
     names = {entry.path for entry in store.list_artifacts(parent.info.run_id)}
     assert names == {"comparison.txt", "curves.png", "gap.png"}
 
