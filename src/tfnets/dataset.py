@@ -38,7 +38,7 @@ class Dataset:
         name: Name of the data, as a run shows it.
         source: Where it came from: a path, or what made it.
         classes: Class names; class number i is ``classes[i]``.
-        train, val, test: The splits.
+        train, val, test: The splits; ``val`` can be None.
         split_kind: How the splits were made, in words: ``"by speaker, from lists"``.
         digest: Hexadecimal digest of all splits' contents.
         standardised_by: The splits whose mean and deviation :meth:`standardise` takes: the
@@ -54,7 +54,7 @@ class Dataset:
     source: str
     classes: tuple[str, ...]
     train: Split
-    val: Split
+    val: Split | None
     test: Split
     split_kind: str
     digest: str
@@ -66,8 +66,8 @@ class Dataset:
 
     @property
     def splits(self) -> dict[str, Split]:
-        """The splits by name: ``train``, ``val``, ``test``."""
-        return {name: getattr(self, name) for name in SPLITS}
+        """The splits that there are by name: ``train``, ``val``, ``test``."""
+        return {name: split for name in SPLITS if (split := getattr(self, name)) is not None}
 
     @property
     def input_shape(self) -> tuple[int, ...]:

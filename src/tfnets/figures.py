@@ -22,6 +22,8 @@ def curves(history: History, title: str) -> Figure:
     epochs = np.arange(1, len(history) + 1)
     for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for key, name, colour in _SPLITS:
+            if f"{key}/{metric}" not in history[0]:
+                continue
             values = [metrics[f"{key}/{metric}"] for metrics in history]
             label = f"{name}, last {values[-1]:.3f}"
             axes.plot(epochs, values, color=colour, marker="o", markersize=2, label=label)

@@ -97,7 +97,7 @@ class Epochs:
             self._since_first += seconds
             seconds = self._since_first / (epoch - 1)
         words = [f"epoch {epoch:>{len(str(self.total))}}/{self.total}"]
-        for split in ("train", "val"):
+        for split in ("train", "val") if "val/loss" in metrics else ("train",):
             loss, accuracy = metrics[f"{split}/loss"], metrics[f"{split}/accuracy"]
             words.append(f"{split} loss {loss:.4f} accuracy {accuracy:.4f}")
         words.append(f"{metrics['time/epoch_s']:.1f} s")

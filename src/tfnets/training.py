@@ -77,9 +77,9 @@ class Trained:
     Attributes:
         model: The network with its last weights.
         optimizer: What trained it, with its state.
-        history: For each epoch ``train/loss``, ``train/accuracy``, ``val/loss``,
-            ``val/accuracy`` and ``time/epoch_s``. Training figures are means over the
-            epoch's steps, while the weights change; validation is after the epoch.
+        history: For each epoch ``train/loss``, ``train/accuracy``, with validation data
+            ``val/loss``, ``val/accuracy``, and ``time/epoch_s``. Training figures are means
+            over the epoch's steps, while the weights change; validation is after the epoch.
         seconds: Duration of the whole training, graph building included, what
             ``on_epoch`` does not.
     """
@@ -94,9 +94,12 @@ class Trained:
         """By how much training was better than validation in the last epoch.
 
         ``accuracy`` (training - validation) and ``loss`` (validation - training): where
-        they are large, the reports speak of overfitting (speech_cnn, section 1.3).
+        they are large, the reports speak of overfitting (speech_cnn, section 1.3). Empty
+        without validation data.
         """
         last = self.history[-1]
+        if "val/loss" not in last:
+            return {}
         return {
             "accuracy": last["train/accuracy"] - last["val/accuracy"],
             "loss": last["val/loss"] - last["train/loss"],
@@ -141,18 +144,19 @@ def train(
     model = build()
     optimizer = recipe.build_optimizer()
     loop = Loop(model, optimizer, objective, recipe.batch_size, execution or Execution())
-    train, val = ((tf.constant(split.x), tf.constant(split.y)) for split in (data.train, data.val))
+    train, val = (
+        None if split is None else (tf.constant(split.x), tf.constant(split.y))
+        for split in (data.train, data.val)
+    )
     shown = Epochs(recipe.epochs) if progress else lambda epoch, metrics: None
     history: list[Metrics] = []
     elsewhere = 0.0
     for epoch in range(1, recipe.epochs + 1):
         epoch_started = time.perf_counter()
-        metrics = {}
-        for split, (loss, accuracy) in (
-            ("train", loop.epoch(*train, orders.permutation(len(data.train)))),
-            ("val", loop.evaluate(*val)),
-        ):
-            metrics |= {f"{split}/loss": loss, f"{split}/accuracy": accuracy}
+        loss, accuracy = loop.epoch(*train, orders.permutation(len(data.train)))
+        metrics = {"train/loss": loss, "train/accuracy": accuracy}
+        if val:
+            metrics["val/loss"], metrics["val/accuracy"] = loop.evaluate(*val)
         _check(metrics, epoch, recipe)
         metrics["time/epoch_s"] = time.perf_counter() - epoch_started
         history.append(metrics)
@@ -166,7 +170,7 @@ def train(
 
 def _check(metrics: Metrics, epoch: int, recipe: Recipe) -> None:
     for name, split in (("training", "train"), ("validation", "val")):
-        loss = metrics[f"{split}/loss"]
+        loss = metrics.get(f"{split}/loss", 0.0)
         if not math.isfinite(loss):
             raise InputError(
                 f"the {name} loss is {loss} after epoch {epoch} with "

@@ -1,12 +1,13 @@
 import math
 import random
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfnets import evaluation, optimizers, speech, training
+from tfnets import evaluation, figures, optimizers, speech, training
 from tfnets.dataset import Dataset, Split
 from tfnets.errors import InputError
 
@@ -117,6 +118,18 @@ def test_the_gap_is_that_of_the_last_epoch():
         "accuracy": last["train/accuracy"] - last["val/accuracy"],
         "loss": last["val/loss"] - last["train/loss"],
     }
+
+
+def test_without_validation_data(capsys):
+    data = replace(toy(), val=None)
+    trained = train(data)
+    assert set(trained.history[0]) == {"train/loss", "train/accuracy", "time/epoch_s"}
+    assert trained.gap == {}
+    with_it = train(toy())
+    for name in ("train/loss", "train/accuracy"):
+        assert [m[name] for m in trained.history] == [m[name] for m in with_it.history]
+    assert "val" not in capsys.readouterr().err.splitlines()[0]
+    assert len(figures.curves(trained.history, "t").axes[0].lines) == 1
 
 
 def test_time_in_callbacks_is_not_training_time():

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tfnets.dataset import Dataset
 from tfnets.errors import InputError
+from tfnets.npz import from_npz
 from tfnets.speech import corpus, download
 from tfnets.speech.folder import from_folder
-from tfnets.speech.npz import from_npz
 
 BUILTIN = "builtin"
 SPEECH_COMMANDS = "speech_commands"

@@ -9,13 +9,23 @@ from sklearn.model_selection import train_test_split
 from tfnets.arrays import read_npz
 from tfnets.dataset import SPLITS, Dataset, Split
 from tfnets.errors import InputError, first_line
-from tfnets.speech import features
 
 _MOST_CLASSES = 100_000
 
 
-def from_npz(path: Path) -> Dataset:
-    """Ready matrices from an .npz file, never unpickled."""
+def from_npz(path: Path, validation_fraction: float = 0.1) -> Dataset:
+    """Ready matrices from an .npz file, never unpickled.
+
+    Args:
+        path: The file, with ``x_train``, ``y_train``, ``x_test``, ``y_test`` and, if there
+            are, ``x_val``, ``y_val`` and ``classes``: matrices ``(n, time, features)``,
+            labels as class numbers or one-hot.
+        validation_fraction: Share of the training data to hold out, the same of each class,
+            where the file has no validation data; 0 for none.
+
+    Raises:
+        InputError: For a file that cannot be read, or lacks an array, or has another kind.
+    """
     arrays = _read_npz(path)
     needed = ("x_train", "y_train", "x_test", "y_test")
     missing = [key for key in needed if key not in arrays]
@@ -37,19 +47,23 @@ def from_npz(path: Path) -> Dataset:
         classes = tuple(str(number) for number in range(min(most, _MOST_CLASSES) + 1))
     kind = "as given in the file"
     training = ("train",)
-    if "val" not in given:
+    if "val" not in given and validation_fraction:
         training = ("train", "val")
-        kind += ", a stratified 10 % of training for validation"
-        x["train"], x["val"], y["train"], y["val"] = _hold_out(path, x["train"], y["train"])
+        kind += f", a stratified {100 * validation_fraction:g} % of training for validation"
+        x["train"], x["val"], y["train"], y["val"] = _hold_out(
+            path, x["train"], y["train"], validation_fraction
+        )
     digest = hashlib.sha256()
-    for split in SPLITS:
+    splits = {"val": None}
+    for split in [split for split in SPLITS if split in x]:
         digest.update(x[split])
         digest.update(y[split])
+        splits[split] = Split(np.ascontiguousarray(x[split]), y[split])
     return Dataset(
         name=path.stem,
         source=str(path.resolve()),
         classes=classes,
-        **{split: Split(np.ascontiguousarray(x[split]), y[split]) for split in SPLITS},
+        **splits,
         split_kind=kind,
         digest=digest.hexdigest(),
         standardised_by=training,
@@ -82,10 +96,7 @@ def _names(path: Path, classes: np.ndarray) -> tuple[str, ...]:
 def _samples(path: Path, key: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
     x = arrays[key]
     if x.ndim != 3 or 0 in x.shape[1:]:
-        raise InputError(
-            f"{path}: {key} has shape {x.shape}; (n, time, features) is needed, such as "
-            f"(n, {features.FRAMES}, {features.BANDS})."
-        )
+        raise InputError(f"{path}: {key} has shape {x.shape}; (n, time, features) is needed.")
     if x.dtype.kind not in "fiu":
         raise InputError(f"{path}: {key} has dtype {x.dtype}; real numbers are needed.")
     with np.errstate(over="ignore"):  # what is too large becomes infinite, and is reported
@@ -109,14 +120,15 @@ def _labels(path: Path, key: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
     return y.astype(np.int32)
 
 
-def _hold_out(path: Path, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
+def _hold_out(path: Path, x: np.ndarray, y: np.ndarray, fraction: float) -> tuple[np.ndarray, ...]:
     if len(x) != len(y):
         raise InputError(
             f"{path}: {len(x)} train samples but {len(y)} train labels; each sample needs one."
         )
     try:
-        return tuple(train_test_split(x, y, test_size=0.1, stratify=y, random_state=0))
+        return tuple(train_test_split(x, y, test_size=fraction, stratify=y, random_state=0))
     except ValueError as error:
         raise InputError(
-            f"{path}: no 10 % of the training data can be held out for validation: {error}"
+            f"{path}: no {100 * fraction:g} % of the training data can be held out for "
+            f"validation: {error}"
         ) from None

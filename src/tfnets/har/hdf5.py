@@ -1,0 +1,62 @@
+"""The course's HDF5 file: ``trX``, ``trY``, ``tstX``, ``tstY``."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from tfnets.errors import InputError, first_line
+from tfnets.har.windows import Windows
+
+CLASSES = ("downstairs", "jogging", "sitting", "standing", "upstairs", "walking")
+
+
+def read(path: Path) -> Windows:
+    """Sequences ``(n, time, 3)`` with one-hot labels ``(n, 6)``, training and test.
+
+    Raises:
+        InputError: For a file that cannot be read, or has other arrays.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            arrays = {name: np.asarray(file[name]) for name in file if name in _NAMES}
+    except OSError as error:
+        raise InputError(f"{path} is not a readable HDF5 file: {first_line(error)}.") from None
+    missing = [name for name in _NAMES if name not in arrays]
+    if missing:
+        raise InputError(f"{path} has no array {missing[0]!r}; it needs {', '.join(_NAMES)}.")
+    for name in ("trX", "tstX"):
+        x = arrays[name]
+        if x.ndim != 3 or x.dtype.kind not in "fiu":
+            raise InputError(
+                f"{path}: {name} has shape {x.shape} and dtype {x.dtype}; numbers of shape "
+                "(n, time, channels) are needed."
+            )
+    for name in ("trY", "tstY"):
+        y = arrays[name]
+        one_hot = y.ndim == 2 and y.shape[1] == len(CLASSES)
+        if not one_hot or not np.isin(y, (0, 1)).all() or not (y.sum(axis=1) == 1).all():
+            raise InputError(
+                f"{path}: {name} has shape {y.shape}; one-hot rows (n, {len(CLASSES)}) are needed."
+            )
+    if arrays["trX"].shape[1:] != arrays["tstX"].shape[1:]:
+        raise InputError(
+            f"{path}: trX has sequences of {arrays['trX'].shape[1:]}, tstX of "
+            f"{arrays['tstX'].shape[1:]}; they must be the same."
+        )
+    for x, y in (("trX", "trY"), ("tstX", "tstY")):
+        if len(arrays[x]) != len(arrays[y]):
+            raise InputError(
+                f"{path}: {len(arrays[x])} sequences in {x} but {len(arrays[y])} labels in {y}."
+            )
+    return Windows(
+        name=path.stem,
+        source=str(path.resolve()),
+        classes=CLASSES,
+        x=np.concatenate([arrays["trX"], arrays["tstX"]]).astype(np.float32),
+        y=np.concatenate([arrays["trY"], arrays["tstY"]]).argmax(axis=1).astype(np.int32),
+        test=np.repeat([False, True], [len(arrays["trX"]), len(arrays["tstX"])]),
+    )
+
+
+_NAMES = ("trX", "trY", "tstX", "tstY")

@@ -1,0 +1,57 @@
+"""MotionSense: smartphones in trouser pockets, 24 people, 50 Hz (Malekzadeh et al. 2019)."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from tfnets.errors import InputError
+from tfnets.har.windows import Windows, join
+
+CLASSES = ("downstairs", "jogging", "sitting", "standing", "upstairs", "walking")
+_CODES = dict(zip(("dws", "jog", "sit", "std", "ups", "wlk"), CLASSES, strict=True))
+_NAME = "A_DeviceMotion_data"
+_COLUMNS = tuple(f"{kind}.{axis}" for kind in ("gravity", "userAcceleration") for axis in "xyz")
+
+
+def find(folder: Path) -> Path | None:
+    """The folder with ``dws_1`` and the others: this one, or one inside."""
+    for root in (folder / _NAME / _NAME, folder / _NAME, folder):  # the archive has it doubled
+        if any(root.glob("dws_*/sub_*.csv")):
+            return root
+    return None
+
+
+def read(root: Path) -> Windows:
+    """Windows of the total acceleration, gravity and the user's, three axes in g.
+
+    Raises:
+        InputError: For a file that cannot be read, or lacks a column.
+    """
+    recordings = []
+    for folder in sorted(root.iterdir()):
+        code = re.fullmatch(r"([a-z]{3})_\d+", folder.name)
+        if not code or code[1] not in _CODES:
+            continue
+        for path in sorted(folder.glob("sub_*.csv")):
+            label = CLASSES.index(_CODES[code[1]])
+            recordings.append((_acceleration(path), label, path.stem.removeprefix("sub_")))
+    return join(recordings, name="MotionSense", source=str(root.resolve()), classes=CLASSES)
+
+
+def _acceleration(path: Path) -> np.ndarray:
+    try:
+        with path.open() as file:
+            header = [name.strip('" ') for name in file.readline().rstrip("\n").split(",")]
+            missing = [name for name in _COLUMNS if name not in header]
+            if missing:
+                raise InputError(f"{path} has no column {missing[0]!r}.")
+            columns = [header.index(name) for name in _COLUMNS]
+            values = np.loadtxt(file, delimiter=",", usecols=columns, ndmin=2)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} holds something other than numbers: {error}.") from None
+    return values[:, :3] + values[:, 3:]

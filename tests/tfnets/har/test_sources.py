@@ -1,0 +1,241 @@
+"""Each source on small files of its exact format, which the tests write."""
+
+import h5py
+import numpy as np
+import pytest
+
+from tfnets.errors import InputError
+from tfnets.har import hdf5, motion_sense, uci, watch, windows, wisdm
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+# --- windows ---
+
+
+def test_windows_begin_every_stride_and_are_whole():
+    series = np.arange(20).reshape(10, 2)
+    cut = windows.cut(series, window=4, stride=3)
+    assert cut.dtype == np.float32
+    assert cut[:, 0, 0].tolist() == [0, 6, 12]
+    assert cut.shape == (3, 4, 2)
+    np.testing.assert_array_equal(cut[1], series[3:7])
+    assert windows.cut(series, window=11).shape == (0, 11, 2)
+    assert len(windows.cut(series, window=10)) == 1
+
+
+# --- built in ---
+
+
+def test_the_built_in_recordings():
+    read = watch.read()
+    assert read.classes == ("ABD", "FEL", "IR", "ER", "TRAP", "ROW")
+    assert read.x.shape[1:] == (150, 3)
+    assert set(read.subjects) == {str(number) for number in range(1, 11)}
+    # Acceleration in g: at rest a watch feels 1.
+    assert 0.9 < np.linalg.norm(read.x, axis=-1).mean() < 1.3
+    counts = np.bincount(read.y)
+    assert len(counts) == 6
+    assert counts.min() > 600
+
+
+def test_another_file_is_not_unpickled(tmp_path, monkeypatch):
+    path = tmp_path / "watch_dataset.npy"
+    np.save(path, np.array([{"evil": 1}], dtype=object))
+    monkeypatch.setattr(watch, "_path", lambda: path)
+    with pytest.raises(
+        InputError, match=r"has the SHA-256 \w{64}, not eb122f.*, and is not opened"
+    ):
+        watch.read()
+
+
+def test_without_the_wheel(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(
+        InputError, match=r'needs the wheel seglearn: pip install "tfnets\[builtin'
+    ):
+        watch.read()
+
+
+# --- the course's file ---
+
+
+@pytest.fixture
+def course(tmp_path):
+    def write(**changes):
+        labels = np.eye(6)[np.arange(12) % 6]
+        arrays = {
+            "trX": noise(12, 150, 3),
+            "trY": labels,
+            "tstX": noise(6, 150, 3, seed=1),
+            "tstY": labels[:6],
+        } | changes
+        path = tmp_path / "course.h5"
+        with h5py.File(path, "w") as file:
+            for name, array in arrays.items():
+                if array is not None:
+                    file[name] = array
+        return path, arrays
+
+    return write
+
+
+def test_the_courses_file(course):
+    path, arrays = course()
+    read = hdf5.read(path)
+    assert read.classes[0] == "downstairs"
+    assert read.test.tolist() == [False] * 12 + [True] * 6
+    assert read.subjects is None
+    np.testing.assert_allclose(read.x[12:], arrays["tstX"], rtol=1e-6)
+    assert read.y[:7].tolist() == [0, 1, 2, 3, 4, 5, 0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tstY": None}, "has no array 'tstY'; it needs trX, trY, tstX, tstY"),
+        ({"trX": noise(12, 150)}, r"trX has shape \(12, 150\)"),
+        ({"trY": noise(12, 6)}, r"trY has shape \(12, 6\); one-hot rows \(n, 6\) are needed"),
+        ({"tstX": noise(6, 99, 3)}, r"trX has sequences of \(150, 3\), tstX of \(99, 3\)"),
+        ({"tstX": noise(5, 150, 3)}, "5 sequences in tstX but 6 labels in tstY"),
+    ],
+)
+def test_a_bad_file_of_the_course(course, changes, message):
+    with pytest.raises(InputError, match=message):
+        hdf5.read(course(**changes)[0])
+
+
+def test_a_file_that_is_no_hdf5(tmp_path):
+    (tmp_path / "bad.h5").write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"bad\.h5 is not a readable HDF5 file"):
+        hdf5.read(tmp_path / "bad.h5")
+
+
+# --- UCI HAR ---
+
+
+@pytest.fixture
+def uci_folder(tmp_path):
+    root = tmp_path / "archive" / "UCI HAR Dataset"
+    for split, rows in (("train", 12), ("test", 6)):
+        folder = root / split / "Inertial Signals"
+        folder.mkdir(parents=True)
+        for number, name in enumerate(uci.SIGNALS):
+            np.savetxt(folder / f"{name}_{split}.txt", noise(rows, 128, seed=number), "%16.7e")
+        labels = np.arange(rows) % 6 + 1
+        np.savetxt(root / split / f"y_{split}.txt", labels, "%d")
+        who = np.where(np.arange(rows) < rows / 2, 1, 3) + (split == "test")
+        np.savetxt(root / split / f"subject_{split}.txt", who, "%d")
+    return root
+
+
+def test_uci_har(uci_folder):
+    root = uci.find(uci_folder.parent)
+    assert root == uci_folder == uci.find(uci_folder)
+    read = uci.read(root)
+    assert read.x.shape == (18, 128, 9)
+    assert read.y[:7].tolist() == [0, 1, 2, 3, 4, 5, 0]
+    assert set(read.subjects[read.test]) == {"2", "4"}
+    assert set(read.subjects[~read.test]) == {"1", "3"}
+    np.testing.assert_allclose(read.x[:12, :, 2], noise(12, 128, seed=2), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("train/y_train.txt", "7\n" * 12, "has the label 7; 1 to 6 are needed"),
+        ("train/y_train.txt", "1\n" * 11, "has 12 rows of 128; 11 rows of 128 are needed"),
+        ("test/subject_test.txt", "one\n" * 6, "holds something other than rows of numbers"),
+        ("test/subject_test.txt", None, "cannot be read: No such file"),
+    ],
+)
+def test_bad_files_of_uci_har(uci_folder, name, content, message):
+    path = uci_folder / name
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        uci.read(uci_folder)
+
+
+# --- MotionSense ---
+
+
+def write_motion_sense(folder, subjects=(1, 2), steps=190):
+    header = [
+        "", "attitude.roll", "attitude.pitch", "attitude.yaw", "gravity.x", "gravity.y",
+        "gravity.z", "rotationRate.x", "rotationRate.y", "rotationRate.z",
+        "userAcceleration.x", "userAcceleration.y", "userAcceleration.z",
+    ]  # fmt: skip
+    for code in ("dws_1", "jog_9", "sit_5", "std_6", "ups_3", "wlk_7"):
+        for subject in subjects:
+            path = folder / code / f"sub_{subject}.csv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            values = np.column_stack([np.arange(steps), noise(steps, 12, seed=subject)])
+            rows = [",".join(map(repr, map(float, row))) for row in values]
+            path.write_text("\n".join([",".join(header), *rows]) + "\n")
+    return folder
+
+
+def test_motion_sense(tmp_path):
+    folder = write_motion_sense(tmp_path / "A_DeviceMotion_data" / "A_DeviceMotion_data")
+    for root in (tmp_path, tmp_path / "A_DeviceMotion_data", folder):
+        assert motion_sense.find(root) == folder
+    read = motion_sense.read(folder)
+    assert read.x.shape == (6 * 2 * 2, 150, 3)
+    assert read.y.tolist() == sorted(read.y.tolist())
+    assert set(read.subjects) == {"1", "2"}
+    values = noise(190, 12, seed=1)
+    np.testing.assert_allclose(read.x[0], values[:150, 3:6] + values[:150, 9:12], rtol=1e-5)
+
+
+def test_bad_files_of_motion_sense(tmp_path):
+    folder = write_motion_sense(tmp_path, subjects=(1,))
+    path = folder / "dws_1" / "sub_1.csv"
+    good = path.read_text()
+    path.write_text(good.replace("gravity.y", "gravity"))
+    with pytest.raises(InputError, match=r"sub_1\.csv has no column 'gravity\.y'"):
+        motion_sense.read(folder)
+    path.write_text(good.rstrip("\n") + "x\n")
+    with pytest.raises(InputError, match="holds something other than numbers"):
+        motion_sense.read(folder)
+    for each in folder.glob("*/*.csv"):
+        each.write_text("".join(good.splitlines(keepends=True)[:100]))
+    with pytest.raises(InputError, match="no recording has 150 steps"):
+        motion_sense.read(folder)
+
+
+# --- WISDM ---
+
+
+def test_wisdm(tmp_path):
+    path = tmp_path / "WISDM_ar_v1.1_raw.txt"
+    lines = []
+    for user, activity, steps in (
+        (33, "Jogging", 190),
+        (33, "Walking", 150),
+        (17, "Sitting", 149),
+    ):
+        for step in range(steps):
+            lines.append(f"{user},{activity},{49105962326000 + step},-0.5,{step},0.25;")
+    lines[3] += lines.pop(4)  # two entries on a line, as the file has them
+    lines[0] = lines[0].replace(";", ",;")
+    lines += [
+        "11,Walking,1867172313000,4.4,4.4,;",
+        "11,Flying,1,1,2,3;",
+        "11,Walking,1,1,2,x;",
+        "",
+    ]
+    path.write_text("\n".join(lines))
+    read = wisdm.read(path)
+    assert read.x.shape == (3, 150, 3)
+    assert [read.classes[label] for label in read.y] == ["jogging", "jogging", "walking"]
+    assert set(read.subjects) == {"33"}
+    np.testing.assert_array_equal(read.x[1, :, 1], np.arange(40, 190))
+    assert read.remarks == ("3 malformed entries of 492 skipped",)
+
+
+def test_a_text_that_is_no_wisdm(tmp_path):
+    (tmp_path / "bad.txt").write_text("nothing\n")
+    with pytest.raises(InputError, match="has no entries user,activity,timestamp,x,y,z"):
+        wisdm.read(tmp_path / "bad.txt")
