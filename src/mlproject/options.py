@@ -52,7 +52,10 @@ class Several(click.ParamType):
         if isinstance(value, tuple):
             return value
         parts = [part.strip() for part in value.split(",")]
-        values = [self.kind.convert(part, param, ctx) for part in parts]
+        try:
+            values = [self.kind.convert(part, param, ctx) for part in parts]
+        except click.BadParameter as error:  # click calls a number with limits a range
+            self.fail(error.message.replace("integer range", "integer"), param, ctx)
         for number, part in enumerate(parts):
             if values[number] in values[:number]:
                 self.fail(f"{value!r} names {part} twice; give each once.", param, ctx)

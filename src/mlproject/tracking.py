@@ -269,59 +269,56 @@ def end_waiting(status: str, reason: str) -> None:
         _end(_start({}).info.run_id, status, reason)
 
 
-def latest_model(task: str, inputs: str) -> str:
-    """URI of the model of the newest finished run of a task that has one.
-
-    Args:
-        task: The run's tag ``task``.
-        inputs: Its tag ``inputs``, which says what its model takes.
-
-    Raises:
-        InputError: If there is none.
-    """
-    found = mlflow.search_runs(
-        search_all_experiments=True,
-        filter_string=(
-            f"tags.task = '{task}' and tags.inputs = '{inputs}' and attributes.status = 'FINISHED'"
-        ),
-        order_by=["attributes.start_time DESC"],
-        max_results=1,
-        output_format="list",
-    )
-    if not found:
-        raise InputError(
-            f"there is no finished {task} run on {inputs} at {mlflow.get_tracking_uri()}; train "
-            "one first or name a model."
-        )
-    return f"runs:/{found[0].info.run_id}/{_MODEL}"
-
-
-def load_model(model: str, task: str, inputs: str):
+def load_model(model: str, inputs: str, current: Run):
     """Loads a deployable model.
 
     Args:
         model: ``"latest"``, a run's id, or any model URI
             (``models:/name@alias``, ``runs:/id/model``).
-        task: The task in which ``"latest"`` is looked for.
-        inputs: What the ``"latest"`` model must take.
+        inputs: What the ``"latest"`` model must take: the tag ``inputs`` of its run.
+        current: In whose task the ``"latest"`` is looked for, and first in whose experiment.
 
     Returns:
-        The Keras model and the URI that it was loaded from.
+        The Keras model, the URI that it was loaded from, and the name of its run, which is
+        empty unless it is the latest.
 
     Raises:
         InputError: If there is no such model or it cannot be loaded.
     """
+    name = ""
     if model == "latest":
-        uri = latest_model(task, inputs)
+        info = _latest(inputs, current).info
+        uri, name = f"runs:/{info.run_id}/{_MODEL}", info.run_name
     else:
         uri = model if ":" in model or os.path.exists(model) else f"runs:/{model}/{_MODEL}"
     try:
-        return mlflow.tensorflow.load_model(uri), uri
+        return mlflow.tensorflow.load_model(uri), uri, name
     except Exception as error:  # what is wrong with somebody's model can be anything
         raise InputError(
             f"no model can be loaded from {model!r}: {first_line(error)}; give 'latest', the "
             "id of a finished training run or a model URI."
         ) from error
+
+
+def _latest(inputs: str, current: Run) -> mlflow.entities.Run:
+    """The newest finished run of a task that has a model, in its experiment or else in any."""
+    for where in ({"experiment_ids": [current.experiment_id]}, {"search_all_experiments": True}):
+        found = mlflow.search_runs(
+            **where,
+            filter_string=(
+                f"tags.task = '{current.task}' and tags.inputs = '{inputs}' and "
+                "attributes.status = 'FINISHED'"
+            ),
+            order_by=["attributes.start_time DESC"],
+            max_results=1,
+            output_format="list",
+        )
+        if found:
+            return found[0]
+    raise InputError(
+        f"there is no finished {current.task} run on {inputs} at {mlflow.get_tracking_uri()}; "
+        "train one first or name a model."
+    )
 
 
 def ui_lines(current: Run) -> tuple[str, str]:

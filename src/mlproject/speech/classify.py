@@ -18,11 +18,13 @@ class Heard:
         clip: The clip's path.
         model: URI of the model.
         probabilities: By word, the most probable first.
+        run: Name of the model's run, if nobody named the model.
     """
 
     clip: Path
     model: str
     probabilities: dict[str, float]
+    run: str = ""
 
     @property
     def word(self) -> str:
@@ -35,21 +37,23 @@ class Heard:
             f"  {name:<{width}}  {probability:.4f}  {'#' * round(40 * probability)}"
             for name, probability in self.probabilities.items()
         ]
-        return "\n".join([f"{self.clip.name}: {self.word}", *bars, f"Model: {self.model}"])
+        model = f"Model: {self.model} ({self.run})" if self.run else f"Model: {self.model}"
+        return "\n".join([f"{self.clip.name}: {self.word}", *bars, model])
 
 
-def classify(path: str, model: str) -> Heard:
+def classify(path: str, model: str, run: tracking.Run) -> Heard:
     """Classifies one clip.
 
     Args:
         path: A WAV file, 16 kHz mono 16-bit PCM.
         model: As for :func:`mlproject.tracking.load_model`.
+        run: In whose experiment the latest model is looked for first.
 
     Raises:
         InputError: For a clip that cannot be read or a model that does not take waveforms.
     """
     samples = wav.read(path).astype(np.float32) / 32768
-    network, uri = tracking.load_model(model, "speech", "waveforms")
+    network, uri, name = tracking.load_model(model, "waveforms", run)
     inputs, outputs = getattr(network, "input_shape", None), getattr(network, "output", None)
     if not isinstance(outputs, dict) or not isinstance(inputs, tuple) or len(inputs) != 2:
         what = f"takes inputs of shape {inputs}, not waveforms" if inputs else "is none of ours"
@@ -57,7 +61,7 @@ def classify(path: str, model: str) -> Heard:
     answers = network.predict(samples[np.newaxis], verbose=0)
     probabilities = {name: float(values[0]) for name, values in answers.items()}
     ranked = dict(sorted(probabilities.items(), key=lambda item: -item[1]))
-    return Heard(Path(path), uri, ranked)
+    return Heard(Path(path), uri, ranked, name)
 
 
 def log(heard: Heard, run: tracking.Run) -> None:

@@ -165,8 +165,12 @@ def compare(**parameters):
         "models": ",".join(map("+".join, models)),
         "seeds": ",".join(map(str, seeds)),
     }
+    defaults = {
+        model: {option.name: option.default for option in cli.commands[model].params}
+        for model, _ in models
+    }
     with _run(name, "compare", parameters | shown) as run:
-        click.echo(_imported("compare").compare(parameters, run))
+        click.echo(_imported("compare").compare(parameters, defaults, run))
 
 
 @cli.command("from-torch")
@@ -192,14 +196,14 @@ def from_torch(**parameters):
 @click.option(
     "--model",
     default="latest",
-    help="'latest' (the newest finished speech run), a run's id, or a model URI such as "
-    "models:/name@alias.",
+    help="'latest' (the newest finished speech run with a model, of this experiment if it has "
+    "one), a run's id, or a model URI such as models:/name@alias.",
 )
 def classify(**parameters):
     """Say which word a trained model hears in a clip, with the probabilities."""
     with _run("classify", "classify", parameters) as run:
         module = _imported("classify")
-        heard = module.classify(parameters["wav"], parameters["model"])
+        heard = module.classify(parameters["wav"], parameters["model"], run)
         click.echo(heard)  # first of all: no trouble with logging may cost the answer
         module.log(heard, run)
 

@@ -12,7 +12,7 @@ from mlproject import tracking
 from mlproject.speech import published
 from mlproject.speech.results import load, log_times, sizes, summary
 from mlproject.speech.train import train_on
-from tfnets import figures, tables, training
+from tfnets import figures, tables
 from tfnets.dataset import Dataset
 from tfnets.errors import InputError
 from tfnets.progress import duration
@@ -53,7 +53,7 @@ class Outcome:
 Outcomes = dict[Network, list[Outcome]]
 
 
-def compare(parameters: dict, run: tracking.Run) -> str:
+def compare(parameters: dict, defaults: dict[str, dict], run: tracking.Run) -> str:
     """Trains every network with every seed, one after the other, and logs the comparison.
 
     One after the other, for each training has the whole machine and its time is part of the
@@ -62,6 +62,8 @@ def compare(parameters: dict, run: tracking.Run) -> str:
 
     Args:
         parameters: The command's options by name.
+        defaults: For each architecture the options of its own command, which hold where
+            ``parameters`` has none.
         run: The parent run.
 
     Returns:
@@ -82,34 +84,32 @@ def compare(parameters: dict, run: tracking.Run) -> str:
         seeds=", ".join(map(str, seeds)),
         spread=", mean ± standard deviation" if len(seeds) > 1 else "",
     )
+    plan = [(network, seed) for seed in seeds for network in networks]
+    given = {key: value for key, value in parameters.items() if key not in ("models", "seeds")}
     outcomes: Outcomes = {}
-    for network, seed in _announced([(n, s) for s in seeds for n in networks], outcomes):
-        outcome = _train(network, seed, data, parameters, run)
-        outcomes.setdefault(network, []).append(outcome)
-        text = _log(outcomes, what, note, run)
+    for done, (network, seed) in enumerate(_announced(plan, outcomes), 1):
+        options = defaults[network[0]] | given | {"optimizer": network[1], "seed": seed}
+        outcomes.setdefault(network, []).append(_train(network[0], options, data, run))
+        so_far = f"{done} of {len(plan)} runs are in this table. " if done < len(plan) else ""
+        text = _log(outcomes, what, so_far + note, run)
     run.log_table(runs(outcomes), "comparison.json")
     log_times(run)
     return f"\n{text}" + summary(("Wall time", duration(run.elapsed)), run=run)
 
 
-def _train(
-    network: Network, seed: int, data: Dataset, parameters: dict, run: tracking.Run
-) -> Outcome:
-    """One run under the parent."""
-    architecture, optimizer = network
-    name = f"{architecture} {optimizer} seed{seed}"
-    how = {key: parameters[key] for key in ("epochs", "batch_size")}
-    how |= {"optimizer": optimizer, "seed": seed}
+def _train(architecture: str, options: dict, data: Dataset, run: tracking.Run) -> Outcome:
+    """One run under the parent, with the options of the network's own command."""
+    name = f"{architecture} {options['optimizer']} seed{options['seed']}"
     with tracking.run(
         name,
         task="speech",
         stage="trial",
-        parameters={key: parameters[key] for key in ("data", "words", "clips")} | how,
+        parameters=options,
         tags={"study": f"compare {run.id[:6]}"},
         nested=True,
     ) as child:
         try:
-            result = train_on(data, architecture, {}, training.Recipe(**how), child)
+            result = train_on(data, architecture, options, child)
         except InputError as error:
             raise InputError(
                 f"{name}: {error} Leave it out with models=..., or train it alone with "

@@ -1,9 +1,12 @@
 """Takes over a network that was trained in PyTorch: weights, evaluation, deployable model."""
 
+import contextlib
+
 import tfnets.speech
 from mlproject import tracking
 from mlproject.speech.results import describe, evaluate, load, log_data, log_times, summary
 from tfnets import torch_weights
+from tfnets.errors import InputError
 from tfnets.progress import duration
 
 
@@ -17,8 +20,10 @@ def from_torch(parameters: dict, run: tracking.Run) -> str:
     Returns:
         A summary for the user.
     """
-    checkpoint = torch_weights.read_file(parameters["checkpoint"])
-    architecture = tfnets.speech.model_of(checkpoint.entries)
+    path = parameters["checkpoint"]
+    checkpoint = torch_weights.read_file(path)
+    with _named(path):
+        architecture = tfnets.speech.model_of(checkpoint.entries)
     data = load(parameters, run)
     network = tfnets.speech.build(
         architecture,
@@ -27,15 +32,25 @@ def from_torch(parameters: dict, run: tracking.Run) -> str:
         pooling=parameters["pooling"],
         reset_after=True,  # as PyTorch's GRU
     )
-    torch_weights.load(network, checkpoint.entries, ordered=checkpoint.ordered)
+    with _named(path):
+        torch_weights.load(network, checkpoint.entries, ordered=checkpoint.ordered)
     log_data(data, architecture, run)
     evaluated = evaluate(network, data, run)
-    about = f"with the weights of `{parameters['checkpoint']}`, trained in PyTorch."
+    about = f"with the weights of `{path}`, trained in PyTorch."
     describe(architecture, about, evaluated, data, run)
     log_times(run)
     return summary(
-        ("Network", f"{architecture}, from {parameters['checkpoint']}"),
+        ("Network", f"{architecture}, from {path}"),
         *evaluated.rows(data),
         ("Wall time", duration(run.elapsed)),
         run=run,
     )
+
+
+@contextlib.contextmanager
+def _named(path: str):
+    """Says of which file it is that the entries are wrong."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"checkpoint {path}: {error}") from error

@@ -47,14 +47,10 @@ def train(architecture: str, parameters: dict, run: tracking.Run) -> str:
     Returns:
         A summary for the user.
     """
-    rate = parameters["learning_rate"]
-    recipe = training.Recipe(
-        **{key: parameters[key] for key in _RECIPE}, learning_rate=None if rate == "auto" else rate
-    )
-    form = {key: parameters[key] for key in _FORM if key in parameters}
-    tfnets.speech.check(architecture, **form)
+    tfnets.speech.check(architecture, **_form(parameters))
+    _recipe(parameters)  # what is wrong with it is to be known before the data are loaded
     data = load(parameters, run)
-    result = train_on(data, architecture, form, recipe, run)
+    result = train_on(data, architecture, parameters, run)
     log_times(run)
     seconds = data.seconds | {"training": result.trained.seconds, "logging": run.seconds}
     spent = ", ".join(f"{name} {duration(value)}" for name, value in seconds.items())
@@ -67,18 +63,16 @@ def train(architecture: str, parameters: dict, run: tracking.Run) -> str:
     )
 
 
-def train_on(
-    data: Dataset, architecture: str, form: dict, recipe: training.Recipe, run: tracking.Run
-) -> Result:
+def train_on(data: Dataset, architecture: str, parameters: dict, run: tracking.Run) -> Result:
     """Trains and evaluates one network on data that is loaded, and logs everything about it.
 
     Args:
         data: From :func:`tfnets.speech.load`.
         architecture: As for :func:`tfnets.speech.build`.
-        form: Its options for the GRU.
-        recipe: How to train.
+        parameters: The options of its command by name.
         run: Where to log.
     """
+    recipe, form = _recipe(parameters), _form(parameters)
     execution = tfnets.speech.execution(architecture, recipe.batch_size)
     # The options say "auto", and have numbers for both optimizers; these are the ones in use.
     run.log_parameters({f"optimizer/{key}": value for key, value in recipe.step.items()})
@@ -102,6 +96,17 @@ def train_on(
     )
     describe(architecture, about, evaluated, data, run)
     return Result(trained, evaluated)
+
+
+def _recipe(parameters: dict) -> training.Recipe:
+    rate = parameters["learning_rate"]
+    return training.Recipe(
+        **{key: parameters[key] for key in _RECIPE}, learning_rate=None if rate == "auto" else rate
+    )
+
+
+def _form(parameters: dict) -> dict:
+    return {key: parameters[key] for key in _FORM if key in parameters}
 
 
 def _epochs(trained: training.Trained) -> str:

@@ -74,8 +74,7 @@ def test_a_child_is_what_a_run_of_its_own_gives(
             for r in (run, child)
         )
         assert one == other, name
-    for name in run.data.params.keys() & child.data.params.keys():
-        assert run.data.params[name] == child.data.params[name]
+    assert run.data.params == child.data.params
 
 
 def test_the_table_has_means_beside_what_is_published(result, children, artifact):
@@ -157,7 +156,8 @@ def test_networks_without_published_results(store, command, shared_speech_folder
     clip = shared_speech_folder / "go/speaker5_nohash_0.wav"
     heard = command(cli, "classify", wav=clip)
     (child,) = store.search_runs(["0"], "tags.stage = 'trial'")
-    assert heard.stdout.strip().endswith(f"Model: runs:/{child.info.run_id}/model")
+    model = f"Model: runs:/{child.info.run_id}/model (fc adam seed0)"
+    assert heard.stdout.strip().endswith(model)
 
 
 def test_a_run_that_fails_ends_the_comparison(store, command, shared_speech_folder, monkeypatch):
@@ -187,7 +187,9 @@ def test_a_run_that_fails_ends_the_comparison(store, command, shared_speech_fold
     parent = runs["compare 3 models, 1 seed"]
     assert parent.data.tags["error"] == str(result.exception)
     # What there was to compare until then is there.
-    assert "FC + SGD" in parent.data.tags["mlflow.note.content"]
+    note = parent.data.tags["mlflow.note.content"]
+    assert "FC + SGD" in note
+    assert "1 of 3 runs are in this table." in note
     names = {entry.path for entry in store.list_artifacts(parent.info.run_id)}
     assert names == {"comparison.txt", "curves.png", "gap.png"}
 
@@ -212,7 +214,7 @@ def test_matrices_that_one_network_cannot_take(store, command, tmp_path):
         ({"models": "gru"}, "'gru' is not one of fc, cnn, gru with +adam or +sgd."),
         ({"models": "fc+sgd,FC+SGD"}, "'fc+sgd,FC+SGD' names FC+SGD twice; give each once."),
         ({"seeds": "0,0"}, "'0,0' names 0 twice; give each once."),
-        ({"seeds": "0,one"}, "'one' is not a valid integer range."),
+        ({"seeds": "0,one"}, "'one' is not a valid integer."),
         ({"seeds": "-1"}, "-1 is not in the range"),
     ],
 )

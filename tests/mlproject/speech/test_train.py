@@ -191,13 +191,33 @@ def test_classify_with_the_latest_run(run, shared_store, command, clip):
     assert {name for name, _ in ranked} == {"no", "go", "down"}
     assert sum(value for _, value in ranked) == pytest.approx(1, abs=2e-4)
     assert first == f"speaker5_nohash_0.wav: {ranked[0][0]}"
-    assert rows[-1] == f"Model: runs:/{run.info.run_id}/model"
+    assert rows[-1] == f"Model: runs:/{run.info.run_id}/model (gru adam seed5)"
     newest = shared_store.search_runs(["0"], "tags.stage = 'classify'")[0]
     assert newest.info.status == "FINISHED"
     assert newest.data.tags["word"] == ranked[0][0]
+    assert newest.data.tags["model.uri"] == f"runs:/{run.info.run_id}/model"
     logged = mlflow.load_table("probabilities.json", run_ids=[newest.info.run_id])
     assert logged["word"].tolist() == [name for name, _ in ranked]
     np.testing.assert_allclose(logged["probability"], [p for _, p in ranked], atol=1e-4)
+
+
+def test_classify_looks_into_its_own_experiment_first(run, shared_store, command, clip):
+    """Elsewhere only where that has no model."""
+    other = shared_store.create_experiment("other")
+    newer = shared_store.create_run(
+        other, tags={"task": "speech", "inputs": "waveforms", "mlflow.runName": "no model"}
+    )
+    shared_store.set_terminated(newer.info.run_id)
+    try:
+        result = command(cli, "classify", wav=clip)
+        assert result.stdout.strip().endswith("/model (gru adam seed5)")
+    finally:
+        shared_store.delete_experiment(other)
+    empty = shared_store.create_experiment("empty")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_EXPERIMENT_ID", empty)
+        result = command(cli, "classify", wav=clip)
+    assert result.stdout.strip().endswith("/model (gru adam seed5)")
 
 
 def test_classify_by_run_id_and_from_the_registry(run, shared_store, command, clip):
