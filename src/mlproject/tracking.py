@@ -31,14 +31,19 @@ _CONTEXTS = {"train": "training", "val": "validation", "test": "test"}
 
 
 def _timed(method: Callable) -> Callable:
-    """Adds the time that a method takes to its run's ``seconds``; says where logging failed."""
+    """Adds the time that a method takes to its run's ``seconds``; says where logging failed.
+
+    Signals wait until it is done: a transaction that one breaks off can keep the database
+    locked, and then the run could not be ended.
+    """
 
     @functools.wraps(method)
     def timed(self, *args, **kwargs):
         interrupt.check()
         started = time.perf_counter()
         try:
-            return method(self, *args, **kwargs)
+            with interrupt.held():
+                return method(self, *args, **kwargs)
         except MlflowException as error:
             where = mlflow.get_tracking_uri()
             raise InputError(f"cannot log to {where}: {first_line(error)}.") from error
@@ -196,9 +201,9 @@ def run(
             active = _start(
                 {"task": task, "stage": stage, **(tags or {}), **circumstances.tags()}, nested
             )
-        current = Run(active, task, started)
-        _end_abandoned(current.experiment_id)
-        _save_views(current.experiment_id, task)
+            current = Run(active, task, started)
+            _end_abandoned(current.experiment_id)
+            _save_views(current.experiment_id, task)
         if _is_generated(current.name):
             current.name = name
             current.log_tags({"mlflow.runName": name})

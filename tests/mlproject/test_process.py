@@ -203,6 +203,31 @@ def test_a_signal_while_a_run_starts_or_ends(store, start, method, when, status)
     assert "Traceback" not in process.log.read_text()
 
 
+IN_A_TRANSACTION = """
+import os, signal
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+@event.listens_for(Engine, "after_cursor_execute")
+def with_signal(connection, cursor, statement, *rest):
+    if statement.startswith("INSERT INTO metrics"):  # written, and not committed
+        os.kill(os.getpid(), signal.SIGTERM)
+
+from mlproject import command
+from mlproject.speech.commands import cli
+command.main(cli)
+"""
+
+
+def test_a_signal_in_the_middle_of_a_transaction(store, start):
+    process = start(sys.executable, "-c", IN_A_TRANSACTION, "gru", *TINY)
+    assert process.wait(PATIENCE) == 128 + signal.SIGTERM
+    run = the_run(store)
+    assert run.info.status == "KILLED"
+    assert run.data.tags["error"] == "interrupted by SIGTERM"
+    assert "locked" not in process.log.read_text()
+
+
 def test_a_signal_that_python_loses_is_remembered():
     code = """
 import os, signal
