@@ -290,6 +290,11 @@ def load_model(model: str, inputs: str, current: Run):
     Raises:
         InputError: If there is no such model or it cannot be loaded.
     """
+    with interrupt.held():  # what is broken off can keep the database locked
+        return _load(model, inputs, current)
+
+
+def _load(model: str, inputs: str, current: Run):
     name = ""
     if model == "latest":
         info = _latest(inputs, current).info

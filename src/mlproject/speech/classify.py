@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlproject import interrupt, tracking
+from mlproject import tracking
 from tfnets.errors import InputError
 from tfnets.speech import wav
 
@@ -53,8 +53,7 @@ def classify(path: str, model: str, run: tracking.Run) -> Heard:
         InputError: For a clip that cannot be read or a model that does not take waveforms.
     """
     samples = wav.read(path).astype(np.float32) / 32768
-    with interrupt.held():
-        network, uri, name = tracking.load_model(model, "waveforms", run)
+    network, uri, name = tracking.load_model(model, "waveforms", run)
     inputs, outputs = getattr(network, "input_shape", None), getattr(network, "output", None)
     if not isinstance(outputs, dict) or not isinstance(inputs, tuple) or len(inputs) != 2:
         what = f"takes inputs of shape {inputs}, not waveforms" if inputs else "is none of ours"
