@@ -28,8 +28,7 @@ def curves(history: History, title: str) -> Figure:
             label = f"{name}, last {values[-1]:.3f}"
             axes.plot(epochs, values, color=colour, marker="o", markersize=2, label=label)
         axes.set(xlabel="epoch", ylabel=metric)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-        axes.grid(alpha=0.3)
+        _by_epoch(axes)
         axes.legend()
     figure.suptitle(title)
     return figure
@@ -85,8 +84,7 @@ def side_by_side(histories: Mapping[str, Sequence[History]], title: str) -> Figu
                     label = None if number else f"{split}, last {last:.3f}"
                     epochs = np.arange(1, len(values) + 1)
                     axes.plot(epochs, values, color=colour, linewidth=1.2, label=label)
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-            axes.grid(alpha=0.3)
+            _by_epoch(axes)
             axes.legend(fontsize="small")
         column[0].set_title(name)
         column[-1].set_xlabel("epoch")
@@ -125,8 +123,13 @@ def gaps(histories: Mapping[str, Sequence[History]], title: str) -> Figure:
         axes.axhline(0, color="black", linewidth=0.8)
         names = {"train": "training", "val": "validation"}
         axes.set(xlabel="epoch", ylabel=f"{names[better]} - {names[worse]} {metric}")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-        axes.grid(alpha=0.3)
+        _by_epoch(axes)
         axes.legend()
     figure.suptitle(f"{title}: gap between training and validation")
     return figure
+
+
+def _by_epoch(axes) -> None:
+    """Whole epochs below, a faint grid."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    axes.grid(alpha=0.3)

@@ -18,9 +18,8 @@ from tfnets.npz import from_npz
 BUILTIN = "builtin"
 SPLIT_KINDS = ("subject", "random")
 
-# Of the built-in recordings: who is tested on, and how many windows a class (har_rnn: 3,000
-# training and 600 test sequences of six classes).
-_TEST_SUBJECTS = ("9", "10")
+# Windows a class of the built-in recordings (har_rnn: 3,000 training and 600 test sequences of
+# six classes).
 _TRAIN_A_CLASS, _TEST_A_CLASS = 500, 100
 
 
@@ -131,8 +130,7 @@ def _test(windows: Windows, split: str, subjects: tuple[str, ...]) -> tuple[np.n
     if not subjects and windows.test is not None:
         return windows.test, "by subject, as the source has it"
     if not subjects:
-        fifth = there[-max(1, len(there) // 5) :]
-        subjects = _TEST_SUBJECTS if set(_TEST_SUBJECTS) <= set(there[-2:]) else tuple(fifth)
+        subjects = tuple(there[-max(1, len(there) // 5) :])
     unknown = [subject for subject in subjects if subject not in there]
     if unknown or set(subjects) == set(there):
         what = f"names {unknown[0]!r}" if unknown else "leaves nobody to train on"
