@@ -11,21 +11,30 @@ from tfnets.dataset import Split
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Judgement of a classifier on one split.
+class Judgement:
+    """Which classes a classifier takes for which.
 
     Attributes:
-        metrics: ``loss`` (mean cross-entropy, natural logarithm), ``accuracy`` (top-1)
-            and, with more than two classes, ``top2``.
         confusion: Counts ``(classes, classes)``, row: the true class, column: the
             prediction.
         by_class: For each class its ``precision``, ``recall``, ``f1-score`` and
             ``support``, by columns.
     """
 
-    metrics: dict[str, float]
     confusion: np.ndarray
     by_class: dict[str, list]
+
+
+@dataclass(frozen=True)
+class Evaluation(Judgement):
+    """Judgement of a classifier on one split.
+
+    Attributes:
+        metrics: ``loss`` (mean cross-entropy, natural logarithm), ``accuracy`` (top-1)
+            and, with more than two classes, ``top2``.
+    """
+
+    metrics: dict[str, float]
 
 
 def evaluate(
@@ -34,14 +43,21 @@ def evaluate(
     """Evaluates a classifier that answers with class probabilities ``(n, classes)``."""
     probabilities = np.asarray(model.predict(split.x, batch_size=batch_size, verbose=0))
     predicted = probabilities.argmax(axis=1)
-    labels = np.arange(len(classes))
     true = probabilities[np.arange(len(split)), split.y].astype(np.float64)
     metrics = {
         "loss": float(-np.log(np.clip(true, 1e-7, None)).mean()),
         "accuracy": float((predicted == split.y).mean()),
     }
     if len(classes) > 2:
+        labels = np.arange(len(classes))
         metrics["top2"] = float(top_k_accuracy_score(split.y, probabilities, k=2, labels=labels))
+    judgement = judge(predicted, split, classes)
+    return Evaluation(judgement.confusion, judgement.by_class, metrics)
+
+
+def judge(predicted: np.ndarray, split: Split, classes: Sequence[str]) -> Judgement:
+    """Sets predicted class numbers ``(n,)`` beside a split's own."""
+    labels = np.arange(len(classes))
     report = classification_report(
         split.y,
         predicted,
@@ -53,4 +69,4 @@ def evaluate(
     columns = ("precision", "recall", "f1-score", "support")
     by_class = {"class": list(classes)}
     by_class |= {name: [report[label][name] for label in classes] for name in columns}
-    return Evaluation(metrics, confusion_matrix(split.y, predicted, labels=labels), by_class)
+    return Judgement(confusion_matrix(split.y, predicted, labels=labels), by_class)

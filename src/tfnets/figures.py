@@ -1,6 +1,7 @@
 """Figures of a training, returned and never saved here."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -9,6 +10,9 @@ from matplotlib.ticker import MaxNLocator
 History = Sequence[Mapping[str, float]]  # the metrics of each epoch
 
 _SPLITS = (("train", "training", "tab:blue"), ("val", "validation", "tab:orange"))
+_SPLITS_AND_TEST = (*_SPLITS, ("test", "test", "tab:green"))
+_TOP = {"accuracy": "top-1", "top2": "top-2", "top3": "top-3"}  # what the reports call them
+_STYLES = ("solid", "dashed", "dotted")
 
 
 def curves(history: History, title: str) -> Figure:
@@ -129,7 +133,81 @@ def gaps(histories: Mapping[str, Sequence[History]], title: str) -> Figure:
     return figure
 
 
+def grid(histories: Mapping[str, History], metrics: Sequence[str], title: str) -> Figure:
+    """The same metrics of many trainings, a panel each (har_rnn, figures 1 and 2).
+
+    Panels go from left to right and from top to bottom, four a row, with one y axis for all.
+
+    Args:
+        histories: Metrics of each epoch of each training, by the title of its panel; a split
+            or metric that one does not have is left out.
+        metrics: What to draw of every split, ``("accuracy", "top2", "top3")`` for figure 1 and
+            ``("loss",)`` for figure 2; the first names the y axis.
+        title: What was trained.
+    """
+    columns = min(len(histories), 4)
+    rows = -(-len(histories) // columns)
+    figure = Figure(figsize=(max(6, 3.6 * columns), 1.4 + 2.8 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    used, unused = panels.flat[: len(histories)], panels.flat[len(histories) :]
+    for axes, (name, history) in zip(used, histories.items(), strict=True):
+        _lines(axes, history, metrics)
+        axes.set_title(name, fontsize="medium")
+    for axes in panels[:, 0]:
+        axes.set_ylabel(metrics[0])
+    for axes in unused:
+        axes.set_visible(False)
+    lines = {line.get_label(): line for axes in used for line in axes.lines}
+    # A legend is filled by columns: each gets a split.
+    splits = len({line.get_color() for line in lines.values()})
+    figure.legend(lines.values(), lines, loc="outside lower center", ncols=max(splits, 1))
+    figure.suptitle(title)
+    return figure
+
+
+def stopping(history: History, best: int, title: str) -> Figure:
+    """Losses and accuracies of a training that stopped early (har_rnn, figures 3 and 4).
+
+    Args:
+        history: Metrics of each epoch; a split or metric that it does not have is left out.
+        best: The epoch whose weights were kept, from 1.
+        title: What was trained.
+    """
+    figure = Figure(figsize=(13, 4.2), layout="constrained")
+    for axes, metrics in zip(figure.subplots(1, 2), (("loss",), tuple(_TOP)), strict=True):
+        _lines(axes, history, metrics)
+        axes.axvline(best, color="black", linestyle="dashed", label=f"best epoch {best}")
+        if best != (last := len(history)):
+            label = f"stopped after epoch {last}"
+            axes.axvline(last, color="grey", linestyle="dashed", label=label)
+        axes.set_ylabel(metrics[0])
+        axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    figure.suptitle(title)
+    return figure
+
+
+def _lines(axes, history: History, metrics: Sequence[str]) -> None:
+    """A line for each split, by colour, and metric, by style, that the history has."""
+    epochs = np.arange(1, len(history) + 1)
+    for key, split, colour in _SPLITS_AND_TEST:
+        for metric, style in zip(metrics, cycle(_STYLES)):
+            if f"{key}/{metric}" not in history[0]:
+                continue
+            axes.plot(
+                epochs,
+                [each[f"{key}/{metric}"] for each in history],
+                color=colour,
+                linestyle=style,
+                linewidth=1.2,
+                marker="o" if len(history) == 1 else "",  # one point makes no line
+                label=f"{split} {_TOP.get(metric, metric)}",
+            )
+    axes.set_xlabel("epoch")
+    _by_epoch(axes)
+
+
 def _by_epoch(axes) -> None:
     """Whole epochs below, a faint grid."""
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    whole = MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1)
+    axes.xaxis.set_major_locator(whole)
     axes.grid(alpha=0.3)

@@ -7,7 +7,7 @@ call is one compiled program.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import keras
@@ -44,36 +44,58 @@ class Execution:
         return f"{compiled}{parts}, up to {self.steps_per_call} steps a call"
 
 
+PerSample = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
 @dataclass(frozen=True)
 class Objective:
     """What is minimised and what is counted.
 
     Attributes:
         loss: ``(labels, outputs) -> (batch,)``, the loss of each sample.
-        accuracy: ``(labels, outputs) -> (batch,)``, each sample's share of right answers.
+        metrics: By name ``(labels, outputs) -> (batch,)``, each sample's share of right
+            answers; one of them is ``accuracy``.
     """
 
-    loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-    accuracy: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    loss: PerSample
+    metrics: Mapping[str, PerSample]
+
+    def of(self, labels: tf.Tensor, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Loss and metrics of each sample, by name, the loss first."""
+        each = {"loss": self.loss} | dict(self.metrics)
+        return {name: function(labels, outputs) for name, function in each.items()}
 
 
-def right(labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-    """1 where the largest of the outputs' last dimension is the label, else 0.
+def right(labels: tf.Tensor, outputs: tf.Tensor, k: int = 1) -> tf.Tensor:
+    """1 where the label is among the k largest of the outputs' last dimension, else 0.
+
+    Of outputs that are equal the first is the larger, as for argmax: a network that says
+    the same of every class is not right everywhere.
 
     Args:
         labels: Class numbers, ``(...)`` integers.
         outputs: Class scores, ``(..., classes)``.
+        k: How many guesses there are.
     """
     if len(labels.shape) != len(outputs.shape) - 1:
         raise InputError(
             f"labels have shape {tuple(labels.shape)} where outputs have "
             f"{tuple(outputs.shape)}; one class number for each vector of outputs is needed."
         )
-    return tf.cast(tf.argmax(outputs, -1) == tf.cast(labels, tf.int64), outputs.dtype)
+    labels = tf.cast(labels, tf.int64)
+    if k == 1:
+        return tf.cast(tf.argmax(outputs, -1) == labels, outputs.dtype)
+    own = tf.gather(outputs, labels, axis=-1, batch_dims=len(labels.shape))[..., None]
+    earlier = tf.range(outputs.shape[-1], dtype=tf.int64) < labels[..., None]
+    ahead = (outputs > own) | ((outputs == own) & earlier)
+    return tf.cast(tf.reduce_sum(tf.cast(ahead, tf.int32), -1) < k, outputs.dtype)
 
+
+# Small batches are trained on, not judged: there is no step to take after each.
+_JUDGED_TOGETHER = 300
 
 # A label for each sample; the outputs are probabilities.
-CLASSIFICATION = Objective(keras.losses.sparse_categorical_crossentropy, right)
+CLASSIFICATION = Objective(keras.losses.sparse_categorical_crossentropy, {"accuracy": right})
 
 
 class Loop:
@@ -106,12 +128,14 @@ class Loop:
         self.batch_size, self.execution = batch_size, execution
         self._refuse_what_would_be_wrong()
         optimizer.build(model.trainable_variables)
+        self._names = ("loss", *objective.metrics)
         # Side by side are calls of a compiled function, one after the other what is in one.
         alone = execution.xla and execution.shards == 1
         self._gradients = _traced(self._gradients, execution.xla)
         self._judge = _traced(self._judge, execution.xla)
         self._train = _traced(self._train, alone)
-        self._evaluate = _traced(self._evaluate, alone)
+        # Splits differ in length: a compiled batch serves all of them.
+        self._evaluate = _traced(self._evaluate, False)
 
     def _refuse_what_would_be_wrong(self) -> None:
         if self.batch_size < 1:
@@ -132,7 +156,7 @@ class Loop:
                 "the optimizer scales the loss, which is not done here; give the one inside."
             )
 
-    def epoch(self, x: tf.Tensor, y: tf.Tensor, order: np.ndarray) -> tuple[float, float]:
+    def epoch(self, x: tf.Tensor, y: tf.Tensor, order: np.ndarray) -> dict[str, float]:
         """Trains on the samples in the order of their numbers.
 
         Args:
@@ -141,32 +165,35 @@ class Loop:
             order: Sample numbers, each once or as often as it is to be trained on.
 
         Returns:
-            Loss and accuracy, means over the samples while the weights change.
+            ``loss`` and the objective's metrics, means over the samples while the weights
+            change.
 
         Raises:
             InputError: If x and y differ in length, or ``order`` is empty or names a
                 sample that is not there.
         """
-        return self._run(self._train, x, y, order)
+        return self._run(self._train, x, y, order, self.batch_size)
 
-    def evaluate(self, x: tf.Tensor, y: tf.Tensor) -> tuple[float, float]:
-        """Loss and accuracy, means over the samples; arguments as for :meth:`epoch`."""
-        return self._run(self._evaluate, x, y, np.arange(len(y)))
+    def evaluate(self, x: tf.Tensor, y: tf.Tensor) -> dict[str, float]:
+        """Loss and metrics, means over the samples; arguments as for :meth:`epoch`."""
+        batch = max(self.batch_size, _JUDGED_TOGETHER)
+        return self._run(self._evaluate, x, y, np.arange(len(y)), batch)
 
-    def _run(self, function, x, y, order):
+    def _run(self, function, x, y, order, batch):
         # XLA would read some other sample's memory for one that is not there.
         if len(x) != len(y):
             raise InputError(f"{len(x)} samples but {len(y)} labels; each sample needs one.")
         if not len(order) or order.min() < 0 or order.max() >= len(y):
             named = f"{order.min()} to {order.max()}" if len(order) else "none"
             raise InputError(f"sample numbers are {named}; some of 0 to {len(y) - 1} are needed.")
-        totals = np.zeros(2)
-        for samples, weights, steps in self._calls(order):
+        totals = np.zeros(len(self._names))
+        for samples, weights, steps in self._calls(order, batch):
             totals += function(x, y, samples, weights, steps).numpy()
-        loss, accuracy = (totals / len(order)).tolist()
-        return loss, accuracy
+        return dict(zip(self._names, (totals / len(order)).tolist(), strict=True))
 
-    def _calls(self, order: np.ndarray) -> Iterator[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+    def _calls(
+        self, order: np.ndarray, batch: int
+    ) -> Iterator[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
         """Sample numbers and weights, ``(steps, shards, samples)``, and how many steps count.
 
         Every batch has the same size, or XLA would compile for each. What is missing in the
@@ -174,7 +201,7 @@ class Loop:
         others have weight 1.
         """
         shards = self.execution.shards
-        batch = min(self.batch_size, len(order))
+        batch = min(batch, len(order))
         steps = math.ceil(len(order) / batch)
         a_call = min(self.execution.steps_per_call, steps)
         calls = math.ceil(steps / a_call)
@@ -191,7 +218,7 @@ class Loop:
             yield *map(tf.constant, each), tf.constant(min(a_call, steps - call * a_call))
 
     def _train(self, x, y, samples, weights, steps):
-        """The steps of one call; the summed losses and right answers of their samples."""
+        """The steps of one call; the summed losses and metrics of their samples."""
 
         def step(number):
             count = tf.reduce_sum(weights[number])
@@ -210,14 +237,13 @@ class Loop:
         return self._sum(step, steps)
 
     def _gradients(self, x, y, weight):
-        """Weighted sums of losses and right answers, and the gradients of the former."""
+        """Weighted sums of losses and metrics, and the gradients of the former."""
         with tf.GradientTape() as tape:
             outputs = self.model(x, training=True)
-            loss = _weighted(self.objective.loss(y, outputs), weight)
-        hits = _weighted(self.objective.accuracy(y, outputs), weight)
+            sums = self._sums(y, outputs, weight)
         variables = [variable.value for variable in self.model.trainable_variables]
-        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)]
-        return tf.stack([loss, hits]), gradients
+        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(sums[0], variables)]
+        return tf.stack(sums), gradients
 
     def _evaluate(self, x, y, samples, weights, steps):
         def step(number):
@@ -230,27 +256,20 @@ class Loop:
         return self._sum(step, steps)
 
     def _judge(self, x, y, weight):
-        outputs = self.model(x, training=False)
-        return tf.stack(
-            [
-                _weighted(each(y, outputs), weight)
-                for each in (self.objective.loss, self.objective.accuracy)
-            ]
-        )
+        return tf.stack(self._sums(y, self.model(x, training=False), weight))
 
-    @staticmethod
-    def _sum(step, steps):
+    def _sums(self, y, outputs, weight):
+        values = self.objective.of(y, outputs).values()
+        return [tf.reduce_sum(tf.cast(each, weight.dtype) * weight) for each in values]
+
+    def _sum(self, step, steps):
         return tf.while_loop(
             lambda number, total: number < steps,
             lambda number, total: (number + 1, total + step(number)),
-            (tf.constant(0), tf.zeros(2)),
+            (tf.constant(0), tf.zeros(len(self._names))),
             parallel_iterations=1,
         )[1]
 
 
 def _traced(function: Callable, xla: bool) -> Callable:
     return tf.function(function, jit_compile=xla or None, autograph=False)
-
-
-def _weighted(values: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(tf.cast(values, weight.dtype) * weight)

@@ -131,12 +131,13 @@ def settings(
     momentum: float = 0.9,
     weight_decay: float = 1e-5,
     nesterov: bool = False,
+    clipnorm: float = 0.0,
 ) -> dict[str, float | bool]:
     """What an optimizer is really built with: the arguments of :func:`build` that count for it.
 
     Returns:
-        ``learning_rate`` as a number; for ``"sgd"`` ``momentum``, ``weight_decay`` and
-        ``nesterov`` too.
+        ``learning_rate`` as a number; ``clipnorm`` if there is one; for ``"sgd"``
+        ``momentum``, ``weight_decay`` and ``nesterov`` too.
 
     Raises:
         InputError: As for :func:`build`.
@@ -150,13 +151,16 @@ def settings(
     if not _is_finite(momentum) or not 0 <= momentum < 1:
         raise InputError(f"momentum is {momentum!r}; a number from 0 to below 1 is needed.")
     _check("weight_decay", weight_decay)
-    rate = {"learning_rate": float(learning_rate)}
+    _check("clipnorm", clipnorm)
+    common = {"learning_rate": float(learning_rate)}
+    if clipnorm:
+        common["clipnorm"] = float(clipnorm)
     if name == "adam":
-        return rate
+        return common
     if nesterov and not momentum:
         raise InputError("momentum is 0; with nesterov=True it must be above 0.")
     own = {"momentum": float(momentum), "weight_decay": float(weight_decay)}
-    return rate | own | {"nesterov": bool(nesterov)}
+    return common | own | {"nesterov": bool(nesterov)}
 
 
 def build(
@@ -168,14 +172,18 @@ def build(
         name: ``"adam"`` (``torch.optim.Adam``: beta 0.9 and 0.999, epsilon 1e-8) or
             ``"sgd"`` (``torch.optim.SGD``).
         learning_rate: Step size; None for the reports' 0.001 of Adam, 0.01 of SGD.
-        **options: Those of SGD, which Adam ignores: ``momentum`` (0.9), at least 0 and
-            below 1; ``weight_decay`` (1e-5), coupled as in PyTorch, 0 or more;
-            ``nesterov`` (False), with a momentum above 0.
+        **options: ``clipnorm`` (0: none), the largest norm of the gradient of all
+            variables together, as ``torch.nn.utils.clip_grad_norm_`` has it. Those of SGD,
+            which Adam ignores: ``momentum`` (0.9), at least 0 and below 1;
+            ``weight_decay`` (1e-5), coupled as in PyTorch, 0 or more; ``nesterov``
+            (False), with a momentum above 0.
 
     Raises:
         InputError: For an unknown name or a number out of its range.
     """
     chosen = settings(name, learning_rate, **options)
+    # Keras calls clipnorm what it does to each variable alone.
+    chosen["global_clipnorm"] = chosen.pop("clipnorm", None)
     if name == "adam":
         return Adam(**chosen)
     return SGD(coupled_weight_decay=chosen.pop("weight_decay"), **chosen)

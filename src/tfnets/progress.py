@@ -83,11 +83,13 @@ class Epochs:
 
     Args:
         total: How many epochs there are.
+        at_most: Whether it may end before, so that the time left is the longest.
         stream: Where to print; standard error by default.
     """
 
-    def __init__(self, total: int, stream: TextIO | None = None):
+    def __init__(self, total: int, at_most: bool = False, stream: TextIO | None = None):
         self.total, self.stream = total, stream or sys.stderr
+        self.at_most = "at most " if at_most else ""
         self._since_first = 0.0
 
     def __call__(self, epoch: int, metrics: dict[str, float]) -> None:
@@ -102,5 +104,5 @@ class Epochs:
             words.append(f"{split} loss {loss:.4f} accuracy {accuracy:.4f}")
         words.append(f"{metrics['time/epoch_s']:.1f} s")
         if epoch < self.total:
-            words[-1] += f", {duration(seconds * (self.total - epoch))} left"
+            words[-1] += f", {self.at_most}{duration(seconds * (self.total - epoch))} left"
         print("  ".join(words), file=self.stream, flush=True)

@@ -2,16 +2,16 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfnets import optimizers
-from tfnets.dataset import Dataset
+from tfnets.dataset import Dataset, Split
 from tfnets.errors import InputError
 from tfnets.loop import CLASSIFICATION, Execution, Loop, Objective
 from tfnets.progress import Epochs
@@ -31,6 +31,11 @@ class Recipe:
         learning_rate: Its step size; None for the reports' 0.001 of Adam, 0.01 of SGD.
         momentum: Of SGD; Adam ignores it.
         weight_decay: Of SGD, coupled as in PyTorch; Adam ignores it.
+        clipnorm: The largest norm of the gradient of all weights together; longer ones are
+            shortened to it (Pascanu et al. 2013, arXiv:1211.5063). 0 for no limit.
+        patience: After how many epochs without a better validation accuracy to stop, and
+            go back to the weights of the best epoch; None for never.
+        min_delta: By how much more an accuracy must be to be better.
         seed: Decides the initial weights and the order of the samples.
     """
 
@@ -40,12 +45,16 @@ class Recipe:
     learning_rate: float | None = None
     momentum: float = 0.9
     weight_decay: float = 1e-5
+    clipnorm: float = 0.0
+    patience: int | None = None
+    min_delta: float = 1e-5
     seed: int = 0
 
     def __post_init__(self):
         for name, value, least, most in (
             ("epochs", self.epochs, 1, 2**31 - 1),
             ("batch_size", self.batch_size, 1, 2**31 - 1),
+            ("patience", 1 if self.patience is None else self.patience, 1, 2**31 - 1),
             ("seed", self.seed, 0, 2**32 - 1),
         ):
             whole = isinstance(value, Integral) and not isinstance(value, bool)
@@ -53,11 +62,16 @@ class Recipe:
                 raise InputError(
                     f"{name} is {value!r}; a whole number from {least} to {most:,} is needed."
                 )
+        if not isinstance(self.min_delta, Real) or not 0 <= self.min_delta < 1:
+            raise InputError(
+                f"min_delta is {self.min_delta!r}; a number from 0 to below 1 is needed."
+            )
         optimizers.settings(self.optimizer, **self._step)
 
     @property
     def _step(self) -> dict[str, float | None]:
-        return {key: getattr(self, key) for key in ("learning_rate", "momentum", "weight_decay")}
+        names = ("learning_rate", "momentum", "weight_decay", "clipnorm")
+        return {key: getattr(self, key) for key in names}
 
     @property
     def step(self) -> dict[str, float]:
@@ -75,19 +89,31 @@ class Trained:
     """What a training leaves behind.
 
     Attributes:
-        model: The network with its last weights.
-        optimizer: What trained it, with its state.
-        history: For each epoch ``train/loss``, ``train/accuracy``, with validation data
-            ``val/loss``, ``val/accuracy``, and ``time/epoch_s``. Training figures are means
-            over the epoch's steps, while the weights change; validation is after the epoch.
+        model: The network with the weights of the best epoch.
+        loop: What trained it.
+        history: For each epoch ``train/loss``, ``train/accuracy`` and what else the
+            objective counts, the same for every split that was watched, and
+            ``time/epoch_s``. Training figures are means over the epoch's steps, while the
+            weights change; the others are after the epoch.
+        best: Number of the best epoch, from 1: the last, unless the recipe has a patience.
         seconds: Duration of the whole training, graph building included, what
             ``on_epoch`` does not.
     """
 
     model: keras.Model
-    optimizer: keras.optimizers.Optimizer
+    loop: Loop
     history: list[Metrics]
+    best: int
     seconds: float
+
+    @property
+    def optimizer(self) -> keras.optimizers.Optimizer:
+        """What made the steps, with its state."""
+        return self.loop.optimizer
+
+    def evaluate(self, split: Split) -> Metrics:
+        """``loss``, ``accuracy`` and what else the objective counts, of the model as it is."""
+        return self.loop.evaluate(tf.constant(split.x), tf.constant(split.y))
 
     @property
     def gap(self) -> Metrics:
@@ -115,6 +141,7 @@ def train(
     *,
     objective: Objective = CLASSIFICATION,
     execution: Execution | None = None,
+    watched: Sequence[str] = ("val",),
 ) -> Trained:
     """Trains a network by the recipe.
 
@@ -132,10 +159,15 @@ def train(
         objective: What is minimised; by default the cross-entropy of class probabilities.
         execution: How the steps are computed; each task's ``execution()`` says what is
             fastest for its networks. None for plain TensorFlow.
+        watched: The splits to evaluate after each epoch, where the data has them; with a
+            patience ``"val"`` always is. Nothing is decided by any other.
 
     Raises:
-        InputError: If the loss of training or validation stops being a finite number.
+        InputError: If a loss stops being a finite number, or the recipe has a patience and
+            the data no validation split.
     """
+    if recipe.patience and data.val is None:
+        raise InputError(f"{data.source}: without validation data there is no early stopping.")
     if tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()
     started = time.perf_counter()
@@ -144,19 +176,23 @@ def train(
     model = build()
     optimizer = recipe.build_optimizer()
     loop = Loop(model, optimizer, objective, recipe.batch_size, execution or Execution())
-    train, val = (
-        None if split is None else (tf.constant(split.x), tf.constant(split.y))
-        for split in (data.train, data.val)
-    )
-    shown = Epochs(recipe.epochs) if progress else lambda epoch, metrics: None
+    samples = {
+        name: (tf.constant(split.x), tf.constant(split.y))
+        for name, split in data.splits.items()
+        if name == "train" or name in watched or (name == "val" and recipe.patience)
+    }
+    train = samples.pop("train")
+    stopping = _Stopping(model, recipe)
+    shown = lambda epoch, metrics: None  # noqa: E731
+    if progress:
+        shown = Epochs(recipe.epochs, at_most=bool(recipe.patience))
     history: list[Metrics] = []
     elsewhere = 0.0
     for epoch in range(1, recipe.epochs + 1):
         epoch_started = time.perf_counter()
-        loss, accuracy = loop.epoch(*train, orders.permutation(len(data.train)))
-        metrics = {"train/loss": loss, "train/accuracy": accuracy}
-        if val:
-            metrics["val/loss"], metrics["val/accuracy"] = loop.evaluate(*val)
+        metrics = _named("train", loop.epoch(*train, orders.permutation(len(data.train))))
+        for name, split in samples.items():
+            metrics |= _named(name, loop.evaluate(*split))
         _check(metrics, epoch, recipe)
         metrics["time/epoch_s"] = time.perf_counter() - epoch_started
         history.append(metrics)
@@ -164,12 +200,51 @@ def train(
         on_epoch_started = time.perf_counter()
         on_epoch(epoch, metrics)
         elsewhere += time.perf_counter() - on_epoch_started
+        if stopping.after(epoch, metrics):
+            break
+    best = stopping.restore(len(history))
     seconds = time.perf_counter() - started - elsewhere
-    return Trained(model, optimizer, history, seconds)
+    return Trained(model, loop, history, best, seconds)
+
+
+class _Stopping:
+    """Keras' early stopping, if the recipe has a patience."""
+
+    def __init__(self, model: keras.Model, recipe: Recipe):
+        self._callback = None
+        if recipe.patience:
+            self._callback = keras.callbacks.EarlyStopping(
+                "val/accuracy",
+                mode="max",
+                patience=recipe.patience,
+                min_delta=recipe.min_delta,
+                restore_best_weights=True,
+            )
+            self._callback.set_model(model)
+            model.stop_training = False
+            self._callback.on_train_begin()
+
+    def after(self, epoch: int, metrics: Metrics) -> bool:
+        """Whether this epoch, from 1, is the last."""
+        if self._callback is None:
+            return False
+        self._callback.on_epoch_end(epoch - 1, metrics)
+        return self._callback.model.stop_training
+
+    def restore(self, last: int) -> int:
+        """Goes back to the best epoch's weights; its number."""
+        if self._callback is None:
+            return last
+        self._callback.on_train_end()
+        return self._callback.best_epoch + 1
+
+
+def _named(split: str, metrics: Metrics) -> Metrics:
+    return {f"{split}/{name}": value for name, value in metrics.items()}
 
 
 def _check(metrics: Metrics, epoch: int, recipe: Recipe) -> None:
-    for name, split in (("training", "train"), ("validation", "val")):
+    for name, split in (("training", "train"), ("validation", "val"), ("test", "test")):
         loss = metrics.get(f"{split}/loss", 0.0)
         if not math.isfinite(loss):
             raise InputError(

@@ -74,3 +74,132 @@ def test_confusion_figure_shows_counts_and_shares():
         "0\n0%",
         "0\n0%",
     ]
+
+
+TOP = ("accuracy", "top2", "top3")
+COLOURS = {"training": "tab:blue", "validation": "tab:orange", "test": "tab:green"}
+
+
+def scored(epochs, splits=("train", "test"), metrics=("loss", *TOP)):
+    """Every value another one, so that a line that is drawn from wrong ones shows."""
+    return [
+        {
+            f"{split}/{metric}": 100 * s + 10 * m + n / 10
+            for s, split in enumerate(splits)
+            for m, metric in enumerate(metrics)
+        }
+        | {"time/epoch_s": 1.0}
+        for n in range(epochs)
+    ]
+
+
+def drawn(axes):
+    """Label and values of each line of as many points as there are epochs."""
+    lines = [line for line in axes.lines if line.get_label().split()[0] in COLOURS]
+    return {line.get_label(): line.get_ydata().tolist() for line in lines}
+
+
+def column(history, key):
+    return [metrics[key] for metrics in history]
+
+
+def legend(figure):
+    (only,) = figure.legends
+    return [text.get_text() for text in only.get_texts()]
+
+
+def vertical(axes):
+    """Where the vertical lines are, by label."""
+    lines = [line for line in axes.lines if line.get_label().split()[0] not in COLOURS]
+    assert all(line.get_linestyle() == "--" and len(set(line.get_xdata())) == 1 for line in lines)
+    return {line.get_label(): line.get_xdata()[0] for line in lines}
+
+
+def test_grid_has_a_panel_a_training_in_their_order_and_one_legend():
+    histories = {f"run {n}": scored(n + 1) for n in range(1, 7)}
+    figure = figures.grid(histories, TOP, "eight runs")
+    assert figure.get_suptitle() == "eight runs"
+    panels = np.array(figure.axes).reshape(2, 4)
+    shown = [axes.get_visible() for axes in figure.axes]
+    assert shown == [True] * 6 + [False] * 2
+    assert [axes.get_title() for axes in figure.axes[:6]] == list(histories)
+    for axes, history in zip(figure.axes, histories.values(), strict=False):
+        assert drawn(axes) == {
+            f"{split} top-{k}": column(history, f"{key}/{metric}")
+            for key, split in (("train", "training"), ("test", "test"))
+            for k, metric in enumerate(TOP, 1)
+        }
+        assert axes.lines[0].get_xdata().tolist() == list(range(1, len(history) + 1))
+        assert axes.get_ylim() == panels[0, 0].get_ylim()
+        assert axes.get_legend() is None
+    assert legend(figure) == list(drawn(panels[0, 0]))
+    assert [axes.get_ylabel() for axes in panels[:, 0]] == ["accuracy"] * 2
+    assert not any(axes.get_ylabel() for axes in panels[:, 1:].flat)
+
+
+@pytest.mark.parametrize(("count", "shape"), [(1, (1, 1)), (3, (1, 3)), (4, (1, 4)), (9, (3, 4))])
+def test_grid_is_at_most_four_wide(count, shape):
+    figure = figures.grid({str(n): scored(2) for n in range(count)}, ("loss",), "t")
+    gridspec = figure.axes[0].get_gridspec()
+    assert (gridspec.nrows, gridspec.ncols) == shape
+    assert sum(axes.get_visible() for axes in figure.axes) == count
+
+
+def test_grid_tells_splits_by_colour_and_metrics_by_style():
+    history = scored(3, splits=("train", "val", "test"))
+    (axes,) = figures.grid({"run": history}, TOP, "t").axes
+    assert len(axes.lines) == 9
+    for line in axes.lines:
+        split, name = line.get_label().split()
+        assert line.get_color() == COLOURS[split]
+        assert line.get_linestyle() == {"top-1": "-", "top-2": "--", "top-3": ":"}[name]
+
+
+def test_grid_leaves_out_what_a_history_lacks():
+    two_classes = scored(3, splits=("train", "val"), metrics=("loss", "accuracy"))
+    figure = figures.grid({"a": scored(3), "b": two_classes}, ("loss", "top2"), "t")
+    a, b = figure.axes
+    assert list(drawn(a)) == ["training loss", "training top-2", "test loss", "test top-2"]
+    assert drawn(b) == {
+        "training loss": column(two_classes, "train/loss"),
+        "validation loss": column(two_classes, "val/loss"),
+    }
+    assert legend(figure) == [*drawn(a), "validation loss"]
+    assert legend(figures.grid({"b": two_classes}, ("loss",), "t")) == list(drawn(b))
+
+
+def test_one_epoch_is_a_point_above_a_whole_number(tmp_path):
+    figure = figures.grid({"one": scored(1), "two": scored(2)}, ("loss",), "t")
+    figure.savefig(tmp_path / "figure.png")
+    one, two = figure.axes
+    assert {line.get_marker() for line in one.lines} == {"o"}
+    assert {line.get_marker() for line in two.lines} == {""}
+    low, high = one.get_xlim()
+    assert [tick for tick in one.get_xticks() if low <= tick <= high] == [1]
+
+
+def test_stopping_shows_losses_accuracies_and_where_it_ended():
+    history = scored(47, splits=("train", "val", "test"))
+    figure = figures.stopping(history, 17, "run 8")
+    assert figure.get_suptitle() == "run 8"
+    loss, accuracy = figure.axes
+    splits = (("train", "training"), ("val", "validation"), ("test", "test"))
+    assert drawn(loss) == {f"{name} loss": column(history, f"{key}/loss") for key, name in splits}
+    assert drawn(accuracy) == {
+        f"{name} top-{k}": column(history, f"{key}/{metric}")
+        for key, name in splits
+        for k, metric in enumerate(TOP, 1)
+    }
+    for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
+        assert axes.get_ylabel() == name
+        assert vertical(axes) == {"best epoch 17": 17, "stopped after epoch 47": 47}
+        labels = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert labels == [*drawn(axes), *vertical(axes)]
+
+
+def test_stopping_without_validation_at_its_best():
+    history = scored(5, metrics=("loss", "accuracy"))
+    loss, accuracy = figures.stopping(history, 5, "two classes").axes
+    assert list(drawn(loss)) == ["training loss", "test loss"]
+    assert list(drawn(accuracy)) == ["training top-1", "test top-1"]
+    assert vertical(loss) == vertical(accuracy) == {"best epoch 5": 5}

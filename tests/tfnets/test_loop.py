@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tfnets import addition, har, layers, speech
 from tfnets.errors import InputError
-from tfnets.loop import CLASSIFICATION, Execution, Loop
+from tfnets.loop import CLASSIFICATION, Execution, Loop, right
 
 EXECUTIONS = [
     Execution(),
@@ -47,7 +47,9 @@ def test_an_epoch_is_what_keras_makes_of_the_same_batches(execution):
     )
     history = theirs.fit(x[order], y[order], batch_size=5, epochs=2, shuffle=False, verbose=0)
     expected = zip(history.history["loss"], history.history["accuracy"], strict=True)
-    np.testing.assert_allclose(figures, list(expected), rtol=1e-5)
+    np.testing.assert_allclose([list(f.values()) for f in figures], list(expected), rtol=1e-5)
+    assert list(judged) == ["loss", "accuracy"]
+    judged = list(judged.values())
     np.testing.assert_allclose(judged, theirs.evaluate(x, y, verbose=0), rtol=1e-5)
     for mine, other in zip(model.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_allclose(mine, other, atol=1e-5)
@@ -63,8 +65,8 @@ def test_fewer_samples_than_a_batch():
         keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy", metrics=["accuracy"]
     )
     theirs.fit(x, y, batch_size=100, shuffle=False, verbose=0)
-    expected = theirs.evaluate(x, y, verbose=0)
-    assert loop.evaluate(tf.constant(x), tf.constant(y)) == pytest.approx(expected, rel=1e-5)
+    judged = loop.evaluate(tf.constant(x), tf.constant(y))
+    assert list(judged.values()) == pytest.approx(theirs.evaluate(x, y, verbose=0), rel=1e-5)
 
 
 TASKS = {
@@ -93,10 +95,10 @@ def test_every_task_learns_a_batch_by_heart_as_it_is_executed(name):
         x = tf.constant(rng.normal(size=(n, *shape)), tf.float32)
         y = tf.constant(rng.integers(0, classes, n), tf.int32)
     loop = Loop(model, keras.optimizers.Adam(0.01), task.OBJECTIVE, n, task.execution(kind, n))
-    first, _ = loop.evaluate(x, y)
+    first = loop.evaluate(x, y)["loss"]
     for _ in range(30):
         loop.epoch(x, y, np.arange(n))
-    last, _ = loop.evaluate(x, y)
+    last = loop.evaluate(x, y)["loss"]
     assert first == pytest.approx(np.log(classes), rel=0.2)  # what guessing costs
     assert last < 0.9 * first
 
@@ -140,8 +142,49 @@ def test_other_wrong_input_is_refused():
         loop().epoch(x, y, np.arange(30))
     with pytest.raises(InputError, match="sample numbers are none"):
         loop().evaluate(x[:0], y[:0])
-    with pytest.raises(InputError, match=r"labels have shape \(5, 1\) where outputs"):
+    with pytest.raises(InputError, match=r"labels have shape \(23, 1\) where outputs"):
         loop().evaluate(x, y[:, None])
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_the_k_best_are_the_first_k_in_order(k):
+    """Equal scores are ordered as argmax does: the first one leads."""
+    rng = np.random.default_rng(4)
+    scores = rng.integers(0, 4, (50, 7, 6)).astype(np.float32)
+    labels = rng.integers(0, 6, (50, 7), np.int32)
+    best = np.argsort(-scores, axis=-1, kind="stable")[..., :k]
+    expected = (best == labels[..., None]).any(-1)
+    np.testing.assert_array_equal(right(labels, scores, k), expected)
+    np.testing.assert_array_equal(
+        tf.function(right, jit_compile=True)(labels, scores, k), expected
+    )
+
+
+def test_the_raw_loss_of_har_is_of_the_scores_as_they_are():
+    scores = np.full((2, 4, 6), 0.9, np.float32)
+    scores[1, :, 3] = 0.5
+    labels = np.array([0, 3], np.int32)
+    loss = har.objective("raw").loss(labels, scores)
+    np.testing.assert_allclose(loss, [-np.log(0.9), -np.log(0.5)], rtol=1e-6)
+
+
+def test_har_counts_at_the_last_step_and_on_the_mean_of_shares():
+    scores = np.full((1, 4, 6), 0.01, np.float32)
+    scores[0, :3, 1] = 0.02  # far ahead at three steps, if the scores are made to sum to 1
+    scores[0, 3] = [0.2, 0.3, 0.9, 0.8, 0.7, 0.1]
+    label = np.array([1], np.int32)
+    metrics = {k: float(f(label, scores)[0]) for k, f in har.OBJECTIVE.metrics.items()}
+    assert metrics == {
+        "accuracy": 0,
+        "accuracy_mean": 1,
+        "top2": 0,
+        "top2_mean": 1,
+        "top3": 0,
+        "top3_mean": 1,
+    }
+    assert set(har.objective(num_classes=2).metrics) == {"accuracy", "accuracy_mean"}
+    with pytest.raises(InputError, match="unknown loss 'mse'; there is: normalised, raw"):
+        har.objective("mse")
 
 
 def test_the_loss_of_har_is_a_cross_entropy_of_scores_that_sum_to_1():
@@ -151,7 +194,7 @@ def test_the_loss_of_har_is_a_cross_entropy_of_scores_that_sum_to_1():
     shares = scores / scores.sum(-1, keepdims=True)
     by_hand = [-np.log(shares[i, :, label]).mean() for i, label in enumerate(labels)]
     scores[0, -1] = np.eye(6)[0]
-    np.testing.assert_array_equal(har.OBJECTIVE.accuracy(labels, scores)[0], 1)
+    np.testing.assert_array_equal(har.OBJECTIVE.metrics["accuracy"](labels, scores)[0], 1)
     by_hand[0] = np.append(-np.log(shares[0, :-1, 0]), 0).mean()
     np.testing.assert_allclose(har.OBJECTIVE.loss(labels, scores), by_hand, rtol=1e-5)
 
@@ -160,7 +203,7 @@ def test_an_addition_is_right_if_every_digit_is():
     digits = np.array([[1, 2, 3], [4, 5, 6]], np.int32)
     logits = np.eye(10, dtype=np.float32)[digits] * 5
     logits[1, 2] = np.eye(10)[7]
-    assert addition.OBJECTIVE.accuracy(digits, logits).numpy().tolist() == [1, 0]
+    assert addition.OBJECTIVE.metrics["accuracy"](digits, logits).numpy().tolist() == [1, 0]
     odds = np.exp(5) / (np.exp(5) + 9)
     assert float(addition.OBJECTIVE.loss(digits, logits)[0]) == pytest.approx(
         -np.log(odds), rel=1e-4

@@ -86,10 +86,72 @@ def test_settings_are_what_counts():
 
 
 @pytest.mark.parametrize("name", ["adam", "sgd"])
-def test_a_saved_model_trains_on_as_if_nothing_had_been(tmp_path, name):
+def test_a_limit_of_the_gradient_counts_if_there_is_one(name):
+    without = optimizers.settings(name)
+    assert "clipnorm" not in without
+    assert optimizers.settings(name, clipnorm=0) == without
+    assert optimizers.settings(name, clipnorm=2) == without | {"clipnorm": 2.0}
+    # Keras' own clipnorm is for each variable alone.
+    assert optimizers.build(name, clipnorm=2).get_config()["global_clipnorm"] == 2
+    assert optimizers.build(name, clipnorm=2).get_config()["clipnorm"] is None
+    for unlimited in (optimizers.build(name), optimizers.build(name, clipnorm=0)):
+        assert not unlimited.get_config()["global_clipnorm"]
+
+
+# Of norms 5 and 12, together 13.
+GRADIENTS = (np.array([3, -4], np.float32), np.array([[0, 12]], np.float32))
+
+
+def apply(optimizer, *steps):
+    """Where gradients lead two variables from zero."""
+    variables = [keras.Variable(np.zeros_like(g)) for g in GRADIENTS]
+    for gradients in steps:
+        optimizer.apply([tf.constant(g) for g in gradients], variables)
+    return [variable.numpy() for variable in variables]
+
+
+@pytest.mark.parametrize("clipnorm", [0.013, 6.5, 12.9])
+def test_long_gradients_are_shortened_all_together(clipnorm):
+    optimizer = optimizers.build("sgd", 1, momentum=0, weight_decay=0, clipnorm=clipnorm)
+    for step, g in zip(apply(optimizer, GRADIENTS), GRADIENTS, strict=True):
+        np.testing.assert_allclose(step, -g * clipnorm / 13, rtol=1e-5)
+
+
+@pytest.mark.parametrize("clipnorm", [13.5, 100, 1e6])
+def test_short_gradients_are_left_alone(clipnorm):
+    optimizer = optimizers.build("sgd", 1, momentum=0, weight_decay=0, clipnorm=clipnorm)
+    for step, g in zip(apply(optimizer, GRADIENTS), GRADIENTS, strict=True):
+        np.testing.assert_allclose(step, -g, rtol=3e-7)
+
+
+@pytest.mark.parametrize("name", OF_PYTORCH)
+def test_the_rest_of_the_step_is_that_of_the_shortened_gradient(name):
+    """Momentum, decay and Adam's means see the gradient after it was shortened."""
+    options = OF_PYTORCH[name] | {"learning_rate": 0.1}
+    long, short = GRADIENTS, [g / 100 for g in GRADIENTS]  # of norm 13 and 0.13
+    by_hand = [[g / 13 for g in long], short, [-g / 13 for g in long]]
+    shortened = apply(optimizers.build(**options, clipnorm=1), long, short, [-g for g in long])
+    expected = apply(optimizers.build(**options), *by_hand)
+    as_they_are = apply(optimizers.build(**options), long, short, [-g for g in long])
+    for one, other, unlimited in zip(shortened, expected, as_they_are, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-7)
+        assert np.abs(one - unlimited).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", OF_PYTORCH)
+def test_gradients_that_are_all_zero_have_no_length_to_divide_by(name):
+    zeros = [np.zeros_like(g) for g in GRADIENTS]
+    for w in apply(optimizers.build(**OF_PYTORCH[name], clipnorm=0.5), zeros, zeros):
+        np.testing.assert_array_equal(w, 0)
+
+
+@pytest.mark.parametrize("clipnorm", [0, 0.1])
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_a_saved_model_trains_on_as_if_nothing_had_been(tmp_path, name, clipnorm):
     x, y = np.ones((4, 3), np.float32), np.zeros((4, 1), np.float32)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
-    model.compile(optimizers.build(name, 0.1, weight_decay=0.5, nesterov=True), "mse")
+    options = {"weight_decay": 0.5, "nesterov": True, "clipnorm": clipnorm}
+    model.compile(optimizers.build(name, 0.1, **options), "mse")
     model.fit(x, y, verbose=0)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
@@ -112,6 +174,10 @@ def test_a_saved_model_trains_on_as_if_nothing_had_been(tmp_path, name):
         ({"momentum": -0.1}, "momentum is -0.1; a number"),
         ({"weight_decay": -1e-5}, "weight_decay is -1e-05; a number of 0 or more is needed."),
         ({"weight_decay": float("inf")}, "weight_decay is inf; a number"),
+        ({"clipnorm": -1}, "clipnorm is -1; a number of 0 or more is needed."),
+        ({"clipnorm": float("nan")}, "clipnorm is nan; a number of 0 or more"),
+        ({"name": "adam", "clipnorm": float("inf")}, "clipnorm is inf; a number of 0 or more"),
+        ({"clipnorm": "1"}, "clipnorm is '1'; a number of 0 or more"),
         ({"momentum": 0, "nesterov": True}, "momentum is 0; with nesterov=True it must be above"),
     ],
 )

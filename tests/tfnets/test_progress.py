@@ -72,7 +72,7 @@ def test_nothing_is_shown_if_one_says_so():
 
 def test_epochs_say_how_long_the_rest_takes_without_the_first_ones_compilation():
     stream = io.StringIO()
-    report = Epochs(12, stream)
+    report = Epochs(12, stream=stream)
     metrics = {"train/loss": 1, "train/accuracy": 0.5, "val/loss": 2, "val/accuracy": 0.25}
     for epoch, seconds in ((1, 60.0), (2, 3.0), (3, 5.0), (12, 4.0)):
         report(epoch, metrics | {"time/epoch_s": seconds})

@@ -1,6 +1,7 @@
+import functools
 import math
 import random
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import keras
 import numpy as np
@@ -10,6 +11,9 @@ import tensorflow as tf
 from tfnets import evaluation, figures, optimizers, speech, training
 from tfnets.dataset import Dataset, Split
 from tfnets.errors import InputError
+from tfnets.loop import CLASSIFICATION, Execution, Objective, right
+
+TOP2 = Objective(CLASSIFICATION.loss, {"accuracy": right, "top2": functools.partial(right, k=2)})
 
 
 def toy(n=90, seed=0):
@@ -34,8 +38,43 @@ def train(data, seed=0, on_epoch=lambda epoch, metrics: None, **recipe):
     )
 
 
+def linear(data):
+    return keras.Sequential(
+        [
+            keras.Input(data.input_shape),
+            keras.layers.Flatten(),
+            keras.layers.Dense(len(data.classes), activation="softmax"),
+        ]
+    )
+
+
+def train_linear(data, on_epoch=lambda epoch, metrics: None, build=linear, **options):
+    """Quick; what the recipe does not know goes to the training."""
+    others = {k: options.pop(k) for k in ("objective", "execution", "watched") if k in options}
+    recipe = {"epochs": 3, "batch_size": 32, "optimizer": "sgd", "learning_rate": 0.1} | options
+    return training.train(
+        lambda: build(data), data, training.Recipe(**recipe), on_epoch, progress=False, **others
+    )
+
+
 def figures_of(trained):
     return [{k: v for k, v in m.items() if not k.startswith("time/")} for m in trained.history]
+
+
+def of(split, metrics):
+    """The figures of one split."""
+    start = f"{split}/"
+    return {k.removeprefix(start): v for k, v in metrics.items() if k.startswith(start)}
+
+
+def by_hand(model, split):
+    shares = model.predict(split.x, verbose=0).astype(np.float64)
+    ranks = (-shares).argsort(axis=1)
+    return {
+        "loss": -np.log(shares[np.arange(len(split)), split.y]).mean(),
+        "accuracy": (ranks[:, 0] == split.y).mean(),
+        "top2": (ranks[:, :2] == split.y[:, None]).any(axis=1).mean(),
+    }
 
 
 def test_same_seed_same_bits_other_seed_others():
@@ -86,6 +125,182 @@ def test_validation_figures_are_those_after_the_epoch():
     assert trained.history[-1]["val/loss"] == pytest.approx(after["loss"], abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("options", "there"),
+    [
+        ({}, {"val"}),
+        ({"watched": ("val", "test")}, {"val", "test"}),
+        ({"watched": ("test",)}, {"test"}),
+        ({"watched": ()}, set()),
+    ],
+)
+def test_the_history_has_every_metric_of_what_is_watched(options, there):
+    trained = train_linear(toy(), objective=TOP2, **options)
+    names = {f"{split}/{name}" for split in {"train"} | there for name in ("loss", *TOP2.metrics)}
+    for metrics in trained.history:
+        assert set(metrics) == names | {"time/epoch_s"}
+
+
+def test_the_figures_of_a_split_are_those_of_its_samples():
+    data = toy()
+    trained = train_linear(data, objective=TOP2, watched=("val", "test"), seed=1)
+    last = trained.history[-1]
+    for name in ("val", "test"):
+        assert of(name, last) == pytest.approx(by_hand(trained.model, data.splits[name]), rel=1e-5)
+        assert trained.evaluate(data.splits[name]) == of(name, last)
+    values = [*of("val", last).values(), *of("test", last).values()]
+    assert len(set(values)) == len(values)  # nothing above is right by accident
+    # The weights changed while those of training were taken.
+    after = trained.evaluate(data.train)
+    assert after == pytest.approx(by_hand(trained.model, data.train), rel=1e-5)
+    assert after["loss"] < of("train", last)["loss"]
+
+
+def test_a_model_is_evaluated_as_it_is():
+    data = toy()
+    trained = train_linear(data, objective=TOP2)
+    before = trained.evaluate(data.val)
+    trained.model.set_weights([weights * 0 for weights in trained.model.get_weights()])
+    assert trained.evaluate(data.val)["loss"] == pytest.approx(np.log(3))
+    assert trained.evaluate(data.val) != before
+
+
+def test_to_watch_more_changes_nothing():
+    data = toy()
+    less, more = train_linear(data), train_linear(data, watched=("val", "test"))
+    for one, other in zip(less.history, more.history, strict=True):
+        assert of("train", one) == of("train", other)
+        assert of("val", one) == of("val", other)
+    for one, other in zip(less.model.get_weights(), more.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@dataclass
+class Erratic:
+    """A training whose validation accuracy goes up and down: half its labels are drawn."""
+
+    data: Dataset
+    full: training.Trained | None = None
+    weights: list[list[np.ndarray]] = field(default_factory=list)  # after each epoch
+
+    def train(self, *args, **options):
+        return train_linear(self.data, *args, **{"epochs": 20, "batch_size": 20} | options)
+
+    @property
+    def accuracies(self):
+        return [metrics["val/accuracy"] for metrics in self.full.history]
+
+
+@pytest.fixture(scope="module")
+def erratic():
+    data = toy(300)
+    rng = np.random.default_rng(1)
+    y = np.where(rng.random(300) < 0.5, rng.integers(0, 3, 300), data.train.y).astype(np.int32)
+    erratic = Erratic(replace(data, train=replace(data.train, y=y)))
+    models = []
+
+    def build(data):
+        models.append(linear(data))
+        return models[-1]
+
+    def on_epoch(epoch, metrics):
+        erratic.weights.append(models[-1].get_weights())
+
+    erratic.full = erratic.train(on_epoch, build)
+    return erratic
+
+
+def best_and_last(accuracies, patience, min_delta=1e-5):
+    """The best epoch and the one after which early stopping ends, from 1."""
+    best = 1
+    for epoch, accuracy in enumerate(accuracies, 1):
+        if accuracy > accuracies[best - 1] + min_delta:
+            best = epoch
+        elif epoch == best + patience:
+            return best, epoch
+    return best, len(accuracies)
+
+
+def test_what_early_stopping_is_by_hand():
+    accuracies = [0.3, 0.5, 0.5, 0.4, 0.6, 0.5, 0.5, 0.5, 0.9]
+    assert best_and_last(accuracies, 1) == (2, 3)
+    assert best_and_last(accuracies, 3) == (5, 8)
+    assert best_and_last(accuracies, 3, min_delta=0.15) == (2, 5)
+    assert best_and_last(accuracies, 9) == (9, 9)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"patience": 1},
+        {"patience": 2},
+        {"patience": 3},
+        {"patience": 4},
+        {"patience": 3, "min_delta": 0.05},
+        {"patience": 5, "min_delta": 0.05},
+        {"patience": 10, "epochs": 7},
+    ],
+    ids=str,
+)
+def test_early_stopping_ends_a_training_and_goes_back_to_its_best_epoch(erratic, recipe):
+    seen = []
+    trained = erratic.train(lambda epoch, metrics: seen.append(epoch), **recipe)
+    epochs = recipe.get("epochs", 20)
+    by_the_definition = {k: v for k, v in recipe.items() if k != "epochs"}
+    best, last = best_and_last(erratic.accuracies[:epochs], **by_the_definition)
+    assert best < last < 20
+    assert (trained.best, len(trained.history)) == (best, last)
+    assert seen == list(range(1, last + 1))
+    # Up to there it is the same training, to the bit.
+    assert figures_of(trained) == figures_of(erratic.full)[:last]
+    for kept, then in zip(trained.model.get_weights(), erratic.weights[best - 1], strict=True):
+        np.testing.assert_array_equal(kept, then)
+    assert trained.evaluate(erratic.data.val) == of("val", trained.history[best - 1])
+
+
+def test_min_delta_makes_a_difference(erratic):
+    small, large = (best_and_last(erratic.accuracies, 3, delta) for delta in (1e-5, 0.05))
+    assert small != large
+
+
+def test_the_best_epoch_is_not_the_last_ones_judgement(erratic):
+    trained = erratic.train(patience=2)
+    accuracy = trained.evaluate(erratic.data.val)["accuracy"]
+    assert accuracy == trained.history[trained.best - 1]["val/accuracy"]
+    assert accuracy > trained.history[-1]["val/accuracy"]
+
+
+def test_without_patience_the_last_weights_are_kept(erratic):
+    full = erratic.full
+    assert (full.best, len(full.history)) == (20, 20)
+    assert max(erratic.accuracies) > erratic.accuracies[-1]
+    for kept, then in zip(full.model.get_weights(), erratic.weights[-1], strict=True):
+        np.testing.assert_array_equal(kept, then)
+
+
+def test_as_many_epochs_as_the_best_without_patience_give_the_same(erratic):
+    stopped = erratic.train(patience=2)
+    straight = erratic.train(epochs=stopped.best)
+    for one, two in zip(stopped.model.get_weights(), straight.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_only_validation_decides_when_to_stop(erratic):
+    watching = erratic.train(patience=2, watched=("val", "test"))
+    assert (watching.best, len(watching.history)) == best_and_last(erratic.accuracies, 2)
+    of_the_test = [metrics["test/accuracy"] for metrics in watching.history]
+    assert best_and_last(of_the_test, 2) != (watching.best, len(watching.history))
+
+
+def test_a_patience_needs_validation_data():
+    data = replace(toy(), source="here", val=None)
+    built = []
+    with pytest.raises(InputError) as error:
+        training.train(lambda: built.append(1), data, training.Recipe(patience=2))
+    assert str(error.value) == "here: without validation data there is no early stopping."
+    assert not built
+
+
 def test_the_recipe_reaches_the_optimizer():
     trained = train(toy(), batch_size=90, learning_rate=0.02, epochs=2)
     optimizer = trained.optimizer
@@ -109,6 +324,33 @@ def test_a_recipe_says_what_counts():
         "momentum": 0.5,
         "weight_decay": 1e-5,
     }
+    assert training.Recipe(clipnorm=0.5).step == {"learning_rate": 0.001, "clipnorm": 0.5}
+    assert training.Recipe(optimizer="sgd", clipnorm=0.5).step["clipnorm"] == 0.5
+    assert "clipnorm" not in training.Recipe(optimizer="sgd").step
+
+
+@pytest.mark.parametrize(
+    "execution", [Execution(), Execution(shards=2), Execution(xla=True)], ids=str
+)
+def test_a_step_is_as_long_as_the_clipped_gradient(execution):
+    """The gradient of the whole batch, not of a part of it or of one weight, is shortened."""
+    recipe = {"epochs": 1, "batch_size": 90, "momentum": 0.0, "weight_decay": 0.0}
+    start = []
+
+    def build(data):
+        model = linear(data)
+        start[:] = model.get_weights()
+        return model
+
+    lengths = {}
+    for clipnorm in (0.0, 0.01, 100.0):
+        options = recipe | {"learning_rate": 0.5, "clipnorm": clipnorm, "execution": execution}
+        after = train_linear(toy(), build=build, **options).model.get_weights()
+        steps = [(b - a).ravel() for a, b in zip(start, after, strict=True)]
+        lengths[clipnorm] = np.linalg.norm(np.concatenate(steps))
+    assert lengths[0.01] == pytest.approx(0.5 * 0.01, rel=1e-3)
+    assert lengths[0.0] > 10 * lengths[0.01]
+    assert lengths[100.0] == pytest.approx(lengths[0.0], rel=1e-5)
 
 
 def test_the_gap_is_that_of_the_last_epoch():
@@ -150,6 +392,16 @@ def test_a_validation_loss_that_is_no_number_ends_the_training():
         train(toy(), learning_rate=1e38, batch_size=90, epochs=1)
 
 
+def test_a_test_loss_that_is_no_number_ends_the_training_if_it_is_watched():
+    data = toy()
+    bad = replace(data, test=replace(data.test, x=data.test.x * np.float32(np.nan)))
+    with pytest.raises(InputError) as error:
+        train_linear(bad, watched=("val", "test"))
+    message = "the test loss is nan after epoch 1 with learning_rate 0.1; a smaller one is needed."
+    assert str(error.value) == message
+    assert figures_of(train_linear(bad)) == figures_of(train_linear(data))
+
+
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
@@ -168,11 +420,33 @@ def test_a_validation_loss_that_is_no_number_ends_the_training():
         ({"optimizer": "adamw"}, "unknown optimizer 'adamw'; there is: adam, sgd."),
         ({"momentum": 1}, "momentum is 1; a number from 0 to below 1"),
         ({"weight_decay": -1}, "weight_decay is -1; a number of 0 or more"),
+        ({"clipnorm": -0.5}, r"clipnorm is -0\.5; a number of 0 or more is needed\."),
+        ({"clipnorm": math.nan}, "clipnorm is nan; a number of 0"),
+        ({"clipnorm": math.inf, "optimizer": "sgd"}, "clipnorm is inf; a number of 0"),
+        ({"clipnorm": None}, "clipnorm is None; a number of 0"),
+        ({"clipnorm": "1"}, "clipnorm is '1'; a number of 0"),
+        ({"patience": 0}, "patience is 0; a whole number from 1 to 2,147,483,647 is needed."),
+        ({"patience": -3}, "patience is -3; a whole"),
+        ({"patience": 2.0}, r"patience is 2\.0; a whole"),
+        ({"patience": "5"}, "patience is '5'; a whole"),
+        ({"patience": True}, "patience is True; a whole"),
+        ({"min_delta": -1e-5}, "min_delta is -1e-05; a number from 0 to below 1 is needed."),
+        ({"min_delta": 1}, "min_delta is 1; a number"),
+        ({"min_delta": "x"}, "min_delta is 'x'; a number"),
+        ({"min_delta": math.nan}, "min_delta is nan; a number"),
     ],
 )
 def test_bad_recipes(recipe, message):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as error:
         training.Recipe(**recipe)
+    assert "\n" not in str(error.value)
+
+
+def test_the_ends_of_what_a_recipe_takes():
+    recipe = training.Recipe(patience=1, min_delta=0, clipnorm=0)
+    assert (recipe.patience, recipe.min_delta, recipe.clipnorm) == (1, 0, 0)
+    assert training.Recipe().patience is None
+    training.Recipe(patience=np.int64(3), min_delta=0.999, clipnorm=1e-3)
 
 
 class Fixed:
@@ -204,3 +478,45 @@ def test_two_classes_have_no_top2():
     result = evaluation.evaluate(Fixed([[0.9, 0.1], [0.2, 0.8]]), split, ("a", "b"))
     assert set(result.metrics) == {"loss", "accuracy"}
     assert result.metrics["accuracy"] == 1
+
+
+def test_judgement_by_hand():
+    split = Split(np.zeros((6, 1), np.float32), np.array([0, 0, 0, 1, 1, 2], np.int32))
+    judgement = evaluation.judge(np.array([0, 0, 1, 1, 2, 0]), split, ("a", "b", "c"))
+    # Row: the true class, column: the prediction.
+    assert judgement.confusion.tolist() == [[2, 1, 0], [0, 1, 1], [1, 0, 0]]
+    assert list(judgement.by_class) == ["class", "precision", "recall", "f1-score", "support"]
+    assert judgement.by_class["class"] == ["a", "b", "c"]
+    assert judgement.by_class["precision"] == pytest.approx([2 / 3, 1 / 2, 0])
+    assert judgement.by_class["recall"] == pytest.approx([2 / 3, 1 / 2, 0])
+    assert judgement.by_class["f1-score"] == pytest.approx([2 / 3, 1 / 2, 0])
+    assert judgement.by_class["support"] == [3, 2, 1]
+
+
+def test_precision_and_recall_are_not_mixed_up():
+    split = Split(np.zeros((4, 1), np.float32), np.array([0, 0, 0, 1], np.int32))
+    judgement = evaluation.judge(np.array([0, 1, 1, 1]), split, ("yes", "no"))
+    assert judgement.confusion.tolist() == [[1, 2], [0, 1]]
+    assert judgement.by_class["precision"] == pytest.approx([1, 1 / 3])
+    assert judgement.by_class["recall"] == pytest.approx([1 / 3, 1])
+    assert judgement.by_class["f1-score"] == pytest.approx([1 / 2, 1 / 2])
+
+
+def test_a_class_that_is_never_there_counts_nothing():
+    split = Split(np.zeros((3, 1), np.float32), np.array([0, 0, 2], np.int32))
+    judgement = evaluation.judge(np.array([0, 2, 2]), split, ("a", "b", "c", "d"))
+    assert judgement.confusion.tolist() == [[1, 0, 1, 0], [0] * 4, [0, 0, 1, 0], [0] * 4]
+    for name in ("precision", "recall", "f1-score", "support"):
+        assert judgement.by_class[name][1] == judgement.by_class[name][3] == 0
+
+
+def test_an_evaluation_holds_the_judgement_of_the_likeliest_classes():
+    rng = np.random.default_rng(5)
+    probabilities = rng.dirichlet(np.ones(4), 40)
+    split = Split(np.zeros((40, 1), np.float32), rng.integers(0, 4, 40, np.int32))
+    result = evaluation.evaluate(Fixed(probabilities), split, "abcd")
+    judgement = evaluation.judge(probabilities.argmax(axis=1), split, "abcd")
+    np.testing.assert_array_equal(result.confusion, judgement.confusion)
+    assert result.by_class == judgement.by_class
+    assert set(result.metrics) == {"loss", "accuracy", "top2"}
+    assert result.confusion.trace() / 40 == result.metrics["accuracy"]

@@ -20,7 +20,7 @@ def _accuracy(labels, logits):
     return tf.reduce_min(right(labels, logits), 1)
 
 
-OBJECTIVE = Objective(_loss, _accuracy)
+OBJECTIVE = Objective(_loss, {"accuracy": _accuracy})
 
 
 def build(

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-from keras import layers, ops
+from keras import layers
 
+from tfnets.deployed import by_class
 from tfnets.errors import InputError
 from tfnets.layers import GRU, FixedLength
 from tfnets.loop import CLASSIFICATION, Execution
@@ -199,6 +200,4 @@ def deployable(
     x = layers.Rescaling(1.0 / std, -mean / std, name="standardise")(x)
     # A model of the same layers; without the optimizer's state, should the network be compiled.
     body = keras.Model(network.input, network.output, name=network.name)
-    probabilities = ops.unstack(body(x), num=len(classes), axis=-1)
-    outputs = dict(zip(classes, probabilities, strict=True))
-    return keras.Model(inputs, outputs, name=f"{network.name}_deployed")
+    return keras.Model(inputs, by_class(body(x), classes), name=f"{network.name}_deployed")

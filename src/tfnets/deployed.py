@@ -1,0 +1,38 @@
+"""What the models that one hands on have in common."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+
+def by_class(probabilities, classes: Sequence[str]) -> dict:
+    """Probabilities ``(batch, classes)`` as a dictionary, class name -> ``(batch,)``."""
+    return dict(zip(classes, ops.unstack(probabilities, num=len(classes), axis=-1), strict=True))
+
+
+@keras.saving.register_keras_serializable(package="tfnets")
+class Finite(keras.layers.Layer):
+    """Hands on what it gets, and refuses NaN and infinity.
+
+    A network would give them probabilities like any other. Compiled by XLA it refuses
+    nothing: there is no way to.
+
+    Call arguments:
+        values: Any shape.
+
+    Returns:
+        The same.
+
+    Raises:
+        tf.errors.InvalidArgumentError: For NaN or infinity.
+    """
+
+    def call(self, values):
+        """Keras calls it."""
+        return tf.debugging.assert_all_finite(values, "the input holds NaN or infinity")
+
+    def compute_output_shape(self, values_shape):
+        """The same shape."""
+        return values_shape
