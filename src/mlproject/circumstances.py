@@ -15,13 +15,14 @@ def tags() -> dict[str, str]:
         **versions,
         "version.python": platform.python_version(),
         # As many as TensorFlow takes for one operation.
-        "threads": os.environ.get("TF_NUM_INTRAOP_THREADS") or str(_cpus()),
+        "threads": os.environ.get("TF_NUM_INTRAOP_THREADS") or str(cpus()),
         "host": socket.gethostname(),
         "pid": process(os.getpid()),
     }
 
 
-def _cpus() -> int:
+def cpus() -> int:
+    """How many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

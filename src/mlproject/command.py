@@ -86,6 +86,9 @@ def _import_tensorflow() -> None:
             said.seek(0)
             os.write(stderr, said.read())
             raise
+        finally:
+            # TensorFlow has read it; processes that we start are to be quiet in the same way.
+            os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
 
 
 @contextlib.contextmanager

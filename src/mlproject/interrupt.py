@@ -85,6 +85,28 @@ def answered() -> None:
     _State.wish = None
 
 
+def wish() -> None:
+    """Someone elsewhere wants this process to give up what it does; it is as a signal."""
+    _State.wish = signal.SIGTERM
+
+
+@contextlib.contextmanager
+def blocked() -> Iterator[None]:
+    """Keeps from threads and processes that start in the block what a terminal sends.
+
+    They never hear it, nor does what they start; we do after the block.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    terminal = {each for each in SIGNALS if each != signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, terminal)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @contextlib.contextmanager
 def held() -> Iterator[None]:
     """Keeps a signal back until the block is done; one that is repeated later breaks in.

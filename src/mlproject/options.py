@@ -19,9 +19,17 @@ def options(*groups: Sequence[Callable]) -> Callable:
 
 
 class AutoFloat(click.ParamType):
-    """A positive number, or ``auto``."""
+    """A number, or ``auto``.
+
+    Args:
+        least: The smallest that is allowed; None for all above 0.
+        below: What it must be below.
+    """
 
     name = "auto|float"
+
+    def __init__(self, least: float | None = None, below: float = math.inf):
+        self.least, self.below = least, below
 
     def convert(self, value: Any, param, ctx) -> float | str:
         """The number, or ``"auto"``."""
@@ -31,9 +39,30 @@ class AutoFloat(click.ParamType):
             number = float(value)
         except ValueError:
             number = math.nan
-        if not 0 < number < math.inf:
-            self.fail(f"{value!r} is neither a positive number nor 'auto'.", param, ctx)
+        enough = number > 0 if self.least is None else number >= self.least
+        if not (enough and number < self.below):
+            needed = "a positive number"
+            if self.least is not None:
+                needed = f"a number of {self.least} or more"
+                if self.below < math.inf:
+                    needed = f"a number from {self.least} to below {self.below}"
+            self.fail(f"{value!r} is neither {needed} nor 'auto'.", param, ctx)
         return number
+
+
+class AutoList(click.ParamType):
+    """Names separated by commas, or ``auto``."""
+
+    name = "auto|name,..."
+
+    def convert(self, value: Any, param, ctx) -> str | tuple[str, ...]:
+        """The names, or ``"auto"``."""
+        if value == "auto" or isinstance(value, tuple):
+            return value
+        names = tuple(part.strip() for part in value.split(","))
+        if not all(names):
+            self.fail(f"{value!r} has an empty name in it.", param, ctx)
+        return names
 
 
 class Several(click.ParamType):

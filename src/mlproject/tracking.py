@@ -7,16 +7,18 @@ import os
 import socket
 import sys
 import time
+import types
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 import mlflow
 import numpy as np
 from mlflow.data.dataset_source_registry import get_dataset_source_from_json
-from mlflow.entities import RunStatus
+from mlflow.entities import Metric, RunStatus
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
+from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 from mlflow.utils import name_utils
 
@@ -28,6 +30,13 @@ from tfnets.errors import InputError, first_line
 
 _MODEL = "model"
 _CONTEXTS = {"train": "training", "val": "validation", "test": "test"}
+
+
+# Otherwise every model is loaded again to answer its example: half a second a run.
+_UNTRIED = types.SimpleNamespace(
+    __name__="mlflow.tensorflow",
+    save_model=lambda validate_serving_input, **given: mlflow.tensorflow.save_model(**given),
+)
 
 
 def _timed(method: Callable) -> Callable:
@@ -53,6 +62,23 @@ def _timed(method: Callable) -> Callable:
     return timed
 
 
+@dataclass(frozen=True)
+class Parent:
+    """A run that others belong to, also in other processes.
+
+    Attributes:
+        id: The run's id.
+        experiment_id: Its experiment's.
+        task: What it is about.
+        store: Where it is: the tracking URI.
+    """
+
+    id: str
+    experiment_id: str
+    task: str
+    store: str
+
+
 class Run:
     """An active MLflow run.
 
@@ -66,12 +92,19 @@ class Run:
 
     def __init__(self, active: mlflow.ActiveRun, task: str, started: float):
         self.task = task
+        self._waiting: list[Metric] = []
+        self._logged, self._cost = started, 0.0  # when epochs were, and how long it took
         self.id = active.info.run_id
         self.experiment_id = active.info.experiment_id
         self.name = active.info.run_name
         self.seconds = time.perf_counter() - started
         self._started = started
         self._known_parameters = set(active.data.params)
+
+    @property
+    def as_parent(self) -> Parent:
+        """What a child's process must know of it."""
+        return Parent(self.id, self.experiment_id, self.task, _absolute(mlflow.get_tracking_uri()))
 
     @property
     def elapsed(self) -> float:
@@ -91,8 +124,23 @@ class Run:
 
     @_timed
     def log_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
-        """Logs the metrics of one epoch at once, with the epoch, from 1, as the step."""
-        mlflow.log_metrics(metrics, step=epoch, synchronous=True)
+        """Logs the metrics of one epoch, with the epoch, from 1, as the step.
+
+        At once, unless epochs are so short that this would take a fiftieth of the time;
+        then several together, the last ones at the run's end, however it comes.
+        """
+        now = round(time.time() * 1000)
+        self._waiting += [Metric(name, value, now, epoch) for name, value in metrics.items()]
+        if time.perf_counter() - self._logged >= 50 * self._cost or len(self._waiting) > 900:
+            self._log_waiting()
+
+    def _log_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            started = time.perf_counter()
+            mlflow.MlflowClient().log_batch(self.id, metrics=waiting, synchronous=True)
+            self._logged = time.perf_counter()
+            self._cost = self._logged - started
 
     @_timed
     def log_metrics(self, metrics: dict[str, float]) -> None:
@@ -150,8 +198,11 @@ class Run:
         signature = ModelSignature(
             Schema([TensorSpec(np.dtype("float32"), free)]), Schema(outputs)
         )
-        return mlflow.tensorflow.log_model(
-            model,
+        return Model.log(
+            artifact_path=None,
+            flavor=_UNTRIED,
+            validate_serving_input=False,
+            model=model,
             name=_MODEL,
             signature=signature,
             input_example=example,
@@ -177,7 +228,7 @@ def run(
     stage: str,
     parameters: dict,
     tags: dict[str, str] | None = None,
-    nested: bool = False,
+    parent: Parent | None = None,
 ) -> Iterator[Run]:
     """The run that everything inside is logged to.
 
@@ -191,15 +242,15 @@ def run(
         stage: What the run does in the task: ``"train"``, ``"trial"``, ``"classify"``; a tag.
         parameters: The command's parameters, which are logged.
         tags: More tags.
-        nested: Whether the active run is its parent.
+        parent: The run that it is a child of, in this process or in another.
     """
     started = time.perf_counter()
-    active = None
+    active = current = None
     try:
         with interrupt.held():
             # With its tags from the first moment: they tell whose it is, should we be killed.
             active = _start(
-                {"task": task, "stage": stage, **(tags or {}), **circumstances.tags()}, nested
+                {"task": task, "stage": stage, **(tags or {}), **circumstances.tags()}, parent
             )
             current = Run(active, task, started)
             _end_abandoned(current.experiment_id)
@@ -219,18 +270,25 @@ def run(
         with interrupt.held():
             reason = " ".join(str(error).split()) or type(error).__name__
             if active is not None:
+                if current is not None:
+                    with contextlib.suppress(MlflowException):  # that it ends matters more
+                        current._log_waiting()
                 _end(active.info.run_id, "KILLED" if interrupted else "FAILED", reason)
         raise
 
 
-def _start(tags: dict[str, str], nested: bool = False) -> mlflow.ActiveRun:
+def _start(tags: dict[str, str], parent: Parent | None = None) -> mlflow.ActiveRun:
     waiting = os.environ.get("MLFLOW_RUN_ID")
-    # A child belongs into its parent's experiment, whatever the environment names.
-    parent = mlflow.active_run() if nested else None
-    experiment = parent.info.experiment_id if parent else None
     try:
+        if parent is None:
+            return mlflow.start_run(tags=tags, log_system_metrics=False)
+        # It belongs into its parent's experiment, whatever the environment names.
         return mlflow.start_run(
-            experiment_id=experiment, tags=tags, nested=nested, log_system_metrics=False
+            experiment_id=parent.experiment_id,
+            parent_run_id=parent.id,
+            nested=True,
+            tags=tags,
+            log_system_metrics=False,
         )
     except BaseException as error:
         if waiting:  # MLflow has forgotten it; it still has to be ended
@@ -243,6 +301,7 @@ def _start(tags: dict[str, str], nested: bool = False) -> mlflow.ActiveRun:
 
 def _finish(current: Run) -> None:
     try:
+        current._log_waiting()
         mlflow.end_run("FINISHED")
     except MlflowException as error:
         where = f"run {current.id} at {mlflow.get_tracking_uri()}"
@@ -272,6 +331,12 @@ def end_waiting(status: str, reason: str) -> None:
     """Ends the run that ``mlflow run`` made for this process and that nothing took over."""
     with contextlib.suppress(Exception):  # what brought us here has been said
         _end(_start({}).info.run_id, status, reason)
+
+
+def use(store: str) -> None:
+    """Says where this process logs to from now on."""
+    if mlflow.get_tracking_uri() != store:
+        mlflow.set_tracking_uri(store)
 
 
 def load_model(model: str, inputs: str, current: Run):
@@ -329,6 +394,14 @@ def _latest(inputs: str, current: Run) -> mlflow.entities.Run:
         f"there is no finished {current.task} run on {inputs} at {mlflow.get_tracking_uri()}; "
         "train one first or name a model."
     )
+
+
+def _absolute(uri: str) -> str:
+    """A tracking URI that means the same in any folder."""
+    kind, slashes, path = uri.partition(":///")
+    if kind == "sqlite" and slashes and path and not os.path.isabs(path):
+        return f"{kind}{slashes}{Path.cwd() / path}"
+    return uri
 
 
 def ui_lines(current: Run) -> tuple[str, str]:

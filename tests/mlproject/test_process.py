@@ -1,80 +1,24 @@
 """What only shows in processes of their own: ``mlflow run``, signals, seeds, serving."""
 
-import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
 import time
-import urllib.request
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import pytest
 
-from mlproject import interrupt
+from processes import PATIENCE, ask_server, wait_for
 from tfnets.speech import wav
 
 ROOT = Path(__file__).parents[2]
 TINY = ("--clips", "15", "--epochs", "2", "--batch-size", "16")
 LONG = ("--clips", "15", "--epochs", "100000", "--batch-size", "45")
-PATIENCE = 120
-
-
-@pytest.fixture
-def start(store, tmp_path):
-    """Starts a process whose output goes to a file; it is killed after the test."""
-    started = []
-
-    def start(*words):
-        log = tmp_path / f"log{len(started)}"
-        path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
-        environment = os.environ | {"PATH": path}
-        environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # as a user has it: quiet all the same
-        with log.open("w") as output, default_signals():
-            process = subprocess.Popen(
-                words,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                start_new_session=True,
-            )
-        process.log = log
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-@contextlib.contextmanager
-def default_signals():
-    """Tests can themselves run under nohup or in the background; their processes must not."""
-    ignored = [each for each in interrupt.SIGNALS if signal.getsignal(each) == signal.SIG_IGN]
-    for each in ignored:
-        signal.signal(each, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        for each in ignored:
-            signal.signal(each, signal.SIG_IGN)
-
-
-def wait_for(condition, what, process):
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        result = condition()
-        if result:
-            return result
-        time.sleep(0.2)
-    pytest.fail(f"{what} did not happen; the process said:\n{process.log.read_text()}")
 
 
 def direct(*words, name="gru"):
@@ -418,29 +362,8 @@ print(json.dumps({{name: float(value[0]) for name, value in answer.items()}}))
 
 
 def test_the_model_answers_over_http(trained, sound, start):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     uri = f"runs:/{trained}/model"
-    server = start(
-        "mlflow", "models", "serve", "-m", uri, "--env-manager", "local", "-p", str(port)
-    )
-
-    def is_up():
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5) as answer:
-                return answer.status == 200
-        except OSError:
-            return False
-
-    wait_for(is_up, "the server's start", server)
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/invocations",
-        data=json.dumps({"inputs": sound.tolist()}).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-        predictions = json.load(answer)["predictions"]
+    predictions = ask_server(start, uri, sound)
     here = mlflow.pyfunc.load_model(uri).predict(sound)
     assert list(predictions) == ["no", "go", "down"]
     for name, (value,) in predictions.items():

@@ -9,8 +9,9 @@ from statistics import mean, stdev
 
 import tfnets.speech
 from mlproject import tracking
+from mlproject.results import log_times, sizes, summary
 from mlproject.speech import published
-from mlproject.speech.results import load, log_times, sizes, summary
+from mlproject.speech.results import load
 from mlproject.speech.train import train_on
 from tfnets import figures, tables
 from tfnets.dataset import Dataset
@@ -106,7 +107,7 @@ def _train(architecture: str, options: dict, data: Dataset, run: tracking.Run) -
         stage="trial",
         parameters=options,
         tags={"study": f"compare {run.id[:6]}"},
-        nested=True,
+        parent=run.as_parent,
     ) as child:
         try:
             result = train_on(data, architecture, options, child)

@@ -4,7 +4,8 @@ import contextlib
 
 import tfnets.speech
 from mlproject import tracking
-from mlproject.speech.results import describe, evaluate, load, log_data, log_times, summary
+from mlproject.results import log_times, summary
+from mlproject.speech.results import describe, evaluate, load, log_data
 from tfnets import torch_weights
 from tfnets.errors import InputError
 from tfnets.progress import duration

@@ -1,6 +1,5 @@
 """What every run with a network logs of its data and its test, and tells the user in the end."""
 
-import io
 from dataclasses import dataclass
 
 import keras
@@ -8,9 +7,10 @@ import numpy as np
 
 import tfnets.speech
 from mlproject import tracking
-from tfnets import evaluation, figures
+from mlproject.results import log_judgement, log_network, sizes
+from tfnets import evaluation
 from tfnets.dataset import Dataset
-from tfnets.parameters import Derivation, derive
+from tfnets.parameters import Derivation
 from tfnets.speech import features
 
 
@@ -57,20 +57,13 @@ def log_data(data: Dataset, architecture: str, run: tracking.Run) -> None:
 def evaluate(network: keras.Model, data: Dataset, run: tracking.Run) -> Evaluated:
     """Evaluates a network on the test split; logs that, the network and where it comes from."""
     test = evaluation.evaluate(network, data.test, data.classes)
-    table = derive(network)
     deployed = tfnets.speech.deployable(
         network, data.classes, mean=data.mean, std=data.std, waveforms=data.from_audio
     )
     metrics = {f"test/{name}": value for name, value in test.metrics.items()}
-    run.log_metrics(metrics | {"params/total": network.count_params()})
-    run.log_figure(
-        figures.confusion_matrix(test.confusion, data.classes, f"{run.name}\n{data.name}, test"),
-        "confusion_matrix.png",
-    )
-    run.log_table(test.by_class, "test_by_class.json")
-    run.log_table(table.columns(), "parameters.json")
-    run.log_text(f"{table}\n", "parameters.txt")
-    run.log_text(_model_summary(network), "model_summary.txt")
+    run.log_metrics(metrics)
+    log_judgement(test, data, run)
+    table = log_network(network, run)
     return Evaluated(network, test, table, run.log_model(deployed, _example(data), _about(data)))
 
 
@@ -100,33 +93,6 @@ def describe(
         f"```\n{evaluated.table}\n```",
     ]
     run.describe("\n\n".join(lines))
-
-
-def sizes(data: Dataset) -> str:
-    """``"9,000 train, 1,200 val, 1,800 test"``."""
-    return ", ".join(f"{len(split):,} {name}" for name, split in data.splits.items())
-
-
-def log_times(run: tracking.Run) -> None:
-    """Logs how long logging and all of it took; the last that a run does."""
-    run.log_metrics({"time/log_s": run.seconds, "time/total_s": run.elapsed})
-
-
-def summary(*rows: tuple[str, str], run: tracking.Run) -> str:
-    """Names and what they are, one below the other; then the run and where to see it."""
-    command, address = tracking.ui_lines(run)
-    rows += (
-        ("Run", f"{run.name}  {run.id}"),
-        ("Open the UI", f"{command}  then  {address}" if command else address),
-    )
-    width = max(len(name) for name, _ in rows)
-    return "\n" + "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
-
-
-def _model_summary(network: keras.Model) -> str:
-    text = io.StringIO()
-    network.summary(print_fn=lambda line: text.write(f"{line}\n"), line_length=80)
-    return text.getvalue()
 
 
 def _example(data: Dataset) -> np.ndarray:

@@ -6,15 +6,8 @@ import keras
 
 import tfnets.speech
 from mlproject import tracking
-from mlproject.speech.results import (
-    Evaluated,
-    describe,
-    evaluate,
-    load,
-    log_data,
-    log_times,
-    summary,
-)
+from mlproject.results import count, log_times, optimizer, summary
+from mlproject.speech.results import Evaluated, describe, evaluate, load, log_data
 from tfnets import figures, training
 from tfnets.dataset import Dataset
 from tfnets.progress import duration
@@ -54,10 +47,11 @@ def train(architecture: str, parameters: dict, run: tracking.Run) -> str:
     log_times(run)
     seconds = data.seconds | {"training": result.trained.seconds, "logging": run.seconds}
     spent = ", ".join(f"{name} {duration(value)}" for name, value in seconds.items())
+    epochs = count(len(result.trained.history), "epoch")
     rest = duration(run.elapsed - sum(seconds.values()))
     return summary(
         *result.evaluated.rows(data),
-        ("Training time", f"{duration(result.trained.seconds)} for {_epochs(result.trained)}"),
+        ("Training time", f"{duration(result.trained.seconds)} for {epochs}"),
         ("Wall time", f"{duration(run.elapsed)}: {spent}, imports and the rest {rest}"),
         run=run,
     )
@@ -89,10 +83,12 @@ def train_on(data: Dataset, architecture: str, parameters: dict, run: tracking.R
     run.log_metrics(gap | {"time/train_s": trained.seconds})
     run.log_figure(figures.curves(trained.history, f"{run.name}: {data.name}"), "curves.png")
     evaluated = evaluate(trained.model, data, run)
+    epochs = count(len(trained.history), "epoch")
     about = (
-        f"after {_epochs(trained)}, {duration(trained.seconds)} of training with "
-        f"{_optimizer(recipe)}. In the last epoch training is {trained.gap['accuracy']:+.4f} "
-        f"better in accuracy than validation, {trained.gap['loss']:+.4f} in loss."
+        f"after {epochs}, {duration(trained.seconds)} of training with "
+        f"{optimizer(recipe.optimizer, recipe.step)}. In the last epoch training is "
+        f"{trained.gap['accuracy']:+.4f} better in accuracy than validation, "
+        f"{trained.gap['loss']:+.4f} in loss."
     )
     describe(architecture, about, evaluated, data, run)
     return Result(trained, evaluated)
@@ -107,13 +103,3 @@ def _recipe(parameters: dict) -> training.Recipe:
 
 def _form(parameters: dict) -> dict:
     return {key: parameters[key] for key in _FORM if key in parameters}
-
-
-def _epochs(trained: training.Trained) -> str:
-    count = len(trained.history)
-    return f"{count} epoch{'s' if count > 1 else ''}"
-
-
-def _optimizer(recipe: training.Recipe) -> str:
-    numbers = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in recipe.step.items())
-    return f"{recipe.optimizer} ({numbers})"

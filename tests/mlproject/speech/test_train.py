@@ -406,7 +406,9 @@ def test_a_child_whose_end_fails_does_not_end_its_parent(store, monkeypatch):
         monkeypatch.setattr(mlflow.MlflowClient, "set_terminated", once)
         with (
             pytest.raises(InputError, match=r"cannot end run .* as FINISHED: the server stumbles"),
-            tracking.run("child", task="speech", stage="trial", parameters={}, nested=True),
+            tracking.run(
+                "child", task="speech", stage="trial", parameters={}, parent=parent.as_parent
+            ),
         ):
             pass
         assert store.get_run(parent.id).info.status == "RUNNING"

@@ -1,0 +1,103 @@
+"""Reads from MLflow what runs have logged, and ends runs whose process cannot."""
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import mlflow
+from mlflow.entities import ViewType
+from mlflow.exceptions import MlflowException
+
+from mlproject import interrupt
+from mlproject.tracking import Parent
+from tfnets.errors import InputError, first_line
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run as it was logged.
+
+    Attributes:
+        id: The run's id.
+        experiment_id: Its experiment's.
+        name: Its name.
+        status: ``"FINISHED"``, ``"RUNNING"`` ...
+        parameters: Its parameters, as text.
+        metrics: The last value of each metric.
+        tags: Its tags.
+    """
+
+    id: str
+    experiment_id: str
+    name: str
+    status: str
+    parameters: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+
+
+def get(run_id: str) -> Record:
+    """A run by its id.
+
+    Raises:
+        InputError: If there is none.
+    """
+    try:
+        with interrupt.held():
+            return _record(mlflow.MlflowClient().get_run(run_id))
+    except MlflowException as error:
+        where = mlflow.get_tracking_uri()
+        raise InputError(f"no run {run_id!r} at {where}: {first_line(error)}.") from None
+
+
+def children(parent_id: str, experiment_id: str, condition: str = "") -> list[Record]:
+    """The runs that belong to a parent, the oldest first."""
+    query = f"tags.mlflow.parentRunId = '{parent_id}'" + (condition and f" and {condition}")
+    found, token = [], None
+    with interrupt.held():
+        while True:
+            page = mlflow.MlflowClient().search_runs(
+                [experiment_id],
+                query,
+                ViewType.ACTIVE_ONLY,
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
+            )
+            found += map(_record, page)
+            token = page.token
+            if not token:
+                return found
+
+
+def history(run_id: str, names: Iterable[str]) -> list[dict[str, float]]:
+    """The metrics of each epoch of a run, of those that it has."""
+    client = mlflow.MlflowClient()
+    by_epoch: dict[int, dict[str, float]] = {}
+    with interrupt.held():
+        for name in names:
+            for metric in client.get_metric_history(run_id, name):
+                by_epoch.setdefault(metric.step, {})[name] = metric.value
+    return [by_epoch[step] for step in sorted(by_epoch)]
+
+
+def end_running(parent: Parent, reason: str, name: str | None = None) -> None:
+    """Ends, as KILLED, the children of a parent that are still running, or the one of a name."""
+    client = mlflow.MlflowClient()
+    with contextlib.suppress(MlflowException):  # the next run will find them
+        for each in children(parent.id, parent.experiment_id, "attributes.status = 'RUNNING'"):
+            if name is None or each.name == name:
+                with interrupt.held():
+                    client.set_tag(each.id, "error", reason)
+                    client.set_terminated(each.id, "KILLED")
+
+
+def _record(run: mlflow.entities.Run) -> Record:
+    return Record(
+        run.info.run_id,
+        run.info.experiment_id,
+        run.info.run_name,
+        run.info.status,
+        run.data.params,
+        run.data.metrics,
+        run.data.tags,
+    )

@@ -1,0 +1,156 @@
+"""Ranks what a sweep has trained; registers models, moves their aliases."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import mlflow
+import numpy as np
+from mlflow.exceptions import MlflowException
+
+from mlproject import interrupt
+from tfnets.errors import InputError, first_line
+
+BEST, RUNNER_UP, CHAMPION = "best", "runner-up", "champion"
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A configuration among others.
+
+    Attributes:
+        name: Which.
+        mean: Mean accuracy over its seeds.
+        deviation: Standard deviation (ddof 0, as in report har_rnn).
+        best: Place of the best among its seeds.
+    """
+
+    name: str
+    mean: float
+    deviation: float
+    best: int
+
+    @property
+    def score(self) -> float:
+        """What is ranked by: high accuracy, low deviation (har_rnn, option c)."""
+        return self.mean - self.deviation
+
+
+def rank(accuracies: Mapping[str, Sequence[float]]) -> list[Ranked]:
+    """Ranks configurations by mean - standard deviation; of equal ones the first leads."""
+    ranked = [
+        Ranked(name, float(np.mean(each)), float(np.std(each)), int(np.argmax(each)))
+        for name, each in accuracies.items()
+    ]
+    return sorted(ranked, key=lambda each: -each.score)
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a registered model.
+
+    Attributes:
+        name: Name of the registered model.
+        number: The version.
+        tags: Its tags.
+    """
+
+    name: str
+    number: str
+    tags: dict[str, str]
+
+    def __str__(self) -> str:
+        return f"{self.name} version {self.number}"
+
+
+def check_name(name: str) -> None:
+    """Raises InputError for what cannot be the name of a registered model."""
+    if not name.strip() or re.search(r"[/:@]", name):
+        raise InputError(f"register_as is {name!r}; a name without '/', ':' and '@' is needed.")
+
+
+def register(name: str, run_id: str, tags: Mapping[str, object], description: str) -> Version:
+    """Makes the model of a run the next version of a registered model.
+
+    Args:
+        name: Name of the registered model; made if there is none.
+        run_id: The run, which has logged a model.
+        tags: What the version is to say of itself; what is no text becomes JSON.
+        description: In Markdown.
+    """
+    words = {key: v if isinstance(v, str) else json.dumps(v) for key, v in tags.items()}
+    client = mlflow.MlflowClient()
+    with _clear(f"register {name!r}"), interrupt.held():
+        if not client.search_registered_models(f"name = '{name}'"):
+            client.create_registered_model(name)
+        (model,) = client.get_run(run_id).outputs.model_outputs
+        made = client.create_model_version(
+            name,
+            client.get_logged_model(model.model_id).artifact_location,
+            run_id,
+            words,
+            description=description,
+            model_id=model.model_id,
+        )
+    return Version(name, str(made.version), words)
+
+
+def alias(version: Version, name: str) -> None:
+    """Gives a version an alias, which any other version loses."""
+    with _clear(f"give {version} the alias {name!r}"), interrupt.held():
+        mlflow.MlflowClient().set_registered_model_alias(version.name, name, version.number)
+
+
+def tag(version: Version, tags: Mapping[str, str]) -> None:
+    """Adds tags to a version."""
+    with _clear(f"tag {version}"), interrupt.held():
+        for key, value in tags.items():
+            mlflow.MlflowClient().set_model_version_tag(version.name, version.number, key, value)
+
+
+def find(model: str) -> Version:
+    """A version by ``name@alias`` or ``name/version``; a leading ``models:/`` may stand.
+
+    Raises:
+        InputError: If there is none.
+    """
+    match = re.fullmatch(r"(?:models:/)?([^/:@]+)(?:@([^/:@]+)|/(\d+))", model)
+    if not match:
+        raise InputError(f"model is {model!r}; name@alias or name/version is needed.")
+    name, called, number = match.groups()
+    client = mlflow.MlflowClient()
+    try:
+        with interrupt.held():
+            found = (
+                client.get_model_version_by_alias(name, called)
+                if called
+                else client.get_model_version(name, number)
+            )
+    except MlflowException as error:
+        where = mlflow.get_tracking_uri()
+        raise InputError(
+            f"there is no registered model {model!r} at {where}: {first_line(error)}."
+        ) from None
+    return Version(name, str(found.version), dict(found.tags))
+
+
+def aliases(name: str) -> dict[str, str]:
+    """The aliases of a registered model with the numbers of their versions."""
+    with _clear(f"read the aliases of {name!r}"), interrupt.held():
+        return dict(mlflow.MlflowClient().get_registered_model(name).aliases)
+
+
+class _clear:  # noqa: N801  (used as a function)
+    """Says in one line what could not be done."""
+
+    def __init__(self, what: str):
+        self.what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind, error, traceback) -> None:
+        if isinstance(error, MlflowException):
+            where = mlflow.get_tracking_uri()
+            raise InputError(f"cannot {self.what} at {where}: {first_line(error)}.") from error

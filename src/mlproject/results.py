@@ -1,0 +1,62 @@
+"""What every run of every task logs of its network, and tells the user in the end."""
+
+import io
+
+import keras
+
+from mlproject import tracking
+from tfnets import evaluation, figures
+from tfnets.dataset import Dataset
+from tfnets.parameters import Derivation, derive
+
+
+def log_network(network: keras.Model, run: tracking.Run) -> Derivation:
+    """Logs how many parameters a network has, where they come from, and its summary."""
+    table = derive(network)
+    run.log_metrics({"params/total": network.count_params()})
+    run.log_table(table.columns(), "parameters.json")
+    run.log_text(f"{table}\n", "parameters.txt")
+    text = io.StringIO()
+    network.summary(print_fn=lambda line: text.write(f"{line}\n"), line_length=80)
+    run.log_text(text.getvalue(), "model_summary.txt")
+    return table
+
+
+def log_judgement(test: evaluation.Judgement, data: Dataset, run: tracking.Run) -> None:
+    """Logs which class was taken for which in the test, as a figure and by class."""
+    title = f"{run.name}\n{data.name}, test"
+    figure = figures.confusion_matrix(test.confusion, data.classes, title)
+    run.log_figure(figure, "confusion_matrix.png")
+    run.log_table(test.by_class, "test_by_class.json")
+
+
+def sizes(data: Dataset) -> str:
+    """``"9,000 train, 1,200 val, 1,800 test"``."""
+    return ", ".join(f"{len(split):,} {name}" for name, split in data.splits.items())
+
+
+def log_times(run: tracking.Run) -> None:
+    """Logs how long logging and all of it took; the last that a run does."""
+    run.log_metrics({"time/log_s": run.seconds, "time/total_s": run.elapsed})
+
+
+def summary(*rows: tuple[str, str], run: tracking.Run) -> str:
+    """Names and what they are, one below the other; then the run and where to see it."""
+    command, address = tracking.ui_lines(run)
+    rows += (
+        ("Run", f"{run.name}  {run.id}"),
+        ("Open the UI", f"{command}  then  {address}" if command else address),
+    )
+    width = max(len(name) for name, _ in rows)
+    return "\n" + "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def optimizer(name: str, step: dict[str, float]) -> str:
+    """``"sgd (learning rate 0.1, momentum 0)"``."""
+    numbers = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in step.items())
+    return f"{name} ({numbers})"
+
+
+def count(number: int, thing: str) -> str:
+    """``"1 epoch"``, ``"2 epochs"``."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -1,0 +1,104 @@
+"""Processes as a user starts them, for tests that need some of their own."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sysconfig
+import time
+import urllib.request
+
+import pytest
+
+from mlproject import interrupt
+
+PATIENCE = 120
+
+
+@contextlib.contextmanager
+def starter(folder):
+    """Gives a function that starts a process whose output goes to a file in the folder.
+
+    They are killed in the end, with what they have started.
+    """
+    started = []
+
+    def start(*words, **more):
+        log = folder / f"log{len(started)}"
+        path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
+        environment = os.environ | {"PATH": path} | more
+        environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # as a user has it: quiet all the same
+        with log.open("w") as output, default_signals():
+            process = subprocess.Popen(
+                words,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+            )
+        process.log = log
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@contextlib.contextmanager
+def default_signals():
+    """Tests can themselves run under nohup or in the background; their processes must not."""
+    ignored = [each for each in interrupt.SIGNALS if signal.getsignal(each) == signal.SIG_IGN]
+    for each in ignored:
+        signal.signal(each, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for each in ignored:
+            signal.signal(each, signal.SIG_IGN)
+
+
+def wait_for(condition, what, process):
+    """The first true answer of a condition; without one in time the test fails."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        result = condition()
+        if result:
+            return result
+        time.sleep(0.2)
+    pytest.fail(f"{what} did not happen; the process said:\n{process.log.read_text()}")
+
+
+def free_port():
+    """A port of the loopback device that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def is_up(address):
+    """Whether a server answers."""
+    try:
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def ask_server(start, uri, inputs):
+    """What ``mlflow models serve`` answers to inputs."""
+    port = free_port()
+    words = ("mlflow", "models", "serve", "-m", uri, "--env-manager", "local")
+    server = start(*words, "-p", str(port))
+    wait_for(lambda: is_up(f"http://127.0.0.1:{port}/ping"), "the server's start", server)
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/invocations",
+        data=json.dumps({"inputs": inputs.tolist()}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        return json.load(answer)["predictions"]
