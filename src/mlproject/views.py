@@ -89,6 +89,22 @@ _SPEECH = (
     "tags.data.name",
 )
 
+_HAR = (
+    "metrics.test/accuracy",
+    "metrics.test/top2",
+    "metrics.test/top3",
+    "metrics.final_val/accuracy",
+    "metrics.final_train/accuracy",
+    "metrics.time/train_s",
+    "params.batch_size",
+    "params.units",
+    "params.learning_rate",
+    "params.protocol",
+    "params.seed",
+    "tags.model",
+)
+_HAR_SECTIONS = ("test", "final_val", "final_train", "val", "train", "test_by_epoch", "time")
+
 # By task, the one to open first at the front.
 VIEWS = {
     "speech": (
@@ -100,6 +116,24 @@ VIEWS = {
             "metrics.test/accuracy",
             group_by=("tags.model", "params.optimizer", "tags.study"),
             filter="tags.stage = 'trial'",
+        ),
+    ),
+    "har": (
+        View(
+            "har-results",
+            "HAR: results",
+            _HAR,
+            "metrics.test/accuracy",
+            sections=_HAR_SECTIONS,
+        ),
+        View(
+            "har-configurations",
+            "HAR: configuration means",
+            _HAR,
+            "metrics.final_val/accuracy",
+            group_by=("tags.configuration", "tags.study"),
+            filter="tags.stage = 'trial'",
+            sections=_HAR_SECTIONS,
         ),
     ),
 }

@@ -7,10 +7,11 @@ import click
 import pytest
 import yaml
 
+from mlproject.har.commands import cli as har
 from mlproject.speech.commands import cli
 
 PROJECT = yaml.safe_load((Path(__file__).parents[2] / "MLproject").read_text())
-GROUPS = {"mlproject.speech": cli}
+GROUPS = {"mlproject.speech": cli, "mlproject.har": har}
 
 
 def entry_points():

@@ -1,0 +1,1 @@
+"""Entry points for human activity recognition; ``python -m mlproject.har --help`` lists them."""

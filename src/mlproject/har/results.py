@@ -1,0 +1,89 @@
+"""What a command's options mean, and what every run logs of its data."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+import tfnets.har
+from mlproject import tracking
+from tfnets import tables, training
+from tfnets.dataset import Dataset
+
+# What "auto" means: the report to the letter, or the way that learns.
+PROTOCOLS = {
+    "report": {"loss": "raw", "clipnorm": 0.0, "validation_fraction": 0.0},
+    "tfnets": {"loss": "normalised", "clipnorm": 1.0, "validation_fraction": 0.1},
+}
+_LEARNING_RATES = {"sgd": 0.1, "adam": 0.003}
+
+TOPS = ("accuracy", "top2", "top3")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A command's options, each ``auto`` replaced.
+
+    Attributes:
+        recipe: How to train.
+        loss: As for :func:`tfnets.har.objective`.
+        network: Options of :func:`tfnets.har.build`.
+        data: Options of :func:`tfnets.har.load`.
+    """
+
+    recipe: training.Recipe
+    loss: str
+    network: dict
+    data: dict
+
+
+def settings(parameters: dict) -> Settings:
+    """What a command's options mean.
+
+    Args:
+        parameters: The command's options by name.
+
+    Raises:
+        InputError: For a value that does not fit.
+    """
+    auto = PROTOCOLS[parameters["protocol"]] | {
+        "learning_rate": _LEARNING_RATES[parameters["optimizer"]],
+        "test_subjects": (),
+    }
+    used = {name: auto[name] if value == "auto" else value for name, value in parameters.items()}
+    names = ("epochs", "batch_size", "optimizer", "learning_rate", "momentum", "clipnorm", "seed")
+    stopping = {name: used[name] for name in ("patience", "min_delta") if name in used}
+    recipe = training.Recipe(weight_decay=0.0, **{name: used[name] for name in names}, **stopping)
+    network = {name: used[name] for name in ("cell", "units", "activation", "initializer")}
+    data = {name: used[name] for name in ("data", "split", "test_subjects", "validation_fraction")}
+    return Settings(recipe, used["loss"], network, data)
+
+
+def load(chosen: Settings) -> Dataset:
+    """Loads the data that the settings name."""
+    return tfnets.har.load(**chosen.data)
+
+
+def log_data(data: Dataset, run: tracking.Run) -> None:
+    """Logs what a network is trained and judged on: windows, people and classes of each split."""
+    run.log_dataset(data)
+    table = {"split": [], "windows": [], "subjects": []} | {name: [] for name in data.classes}
+    for name, split in data.splits.items():
+        table["split"].append(name)
+        table["windows"].append(str(len(split)))
+        table["subjects"].append(subjects(data, name))
+        counts = np.bincount(split.y, minlength=len(data.classes)).tolist()
+        for label, count in zip(data.classes, counts, strict=True):
+            table[label].append(str(count))
+    run.log_text(f"{tables.text(table)}\n", "data.txt")
+    people = {f"data.{name}_subjects": subjects(data, name) for name in ("train", "test")}
+    run.log_tags({"data.split": data.split_kind, **people})
+
+
+def subjects(data: Dataset, name: str) -> str:
+    """Whose windows a split has, ``"9, 10"``, as far as that is known and told apart."""
+    split = data.splits[name]
+    if name == "val":
+        return "as train"
+    if split.groups is None:
+        return "not told apart"
+    return ", ".join(sorted(set(split.groups.tolist()), key=lambda each: (len(each), each)))

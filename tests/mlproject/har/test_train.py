@@ -1,0 +1,232 @@
+"""One small real run through the real command, and everything that it has logged."""
+
+import math
+import re
+
+import h5py
+import mlflow
+import numpy as np
+import pytest
+
+from mlproject.har.commands import cli
+from mlproject.views import VIEWS
+
+SMALL = {"epochs": 3, "batch_size": 8, "units": 5, "seed": 7}
+
+
+@pytest.fixture(scope="module")
+def result(shared_store, windows, command):
+    return command(cli, "rnn", data=windows, **SMALL)
+
+
+@pytest.fixture(scope="module")
+def run(result, shared_store):
+    assert result.exception is None, result.output
+    (run,) = shared_store.search_runs(["0"], "tags.stage = 'train'")
+    return run
+
+
+@pytest.fixture
+def artifact(run):
+    return lambda path: mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{path}")
+
+
+def series(store, run, name):
+    return [(m.step, m.value) for m in store.get_metric_history(run.info.run_id, name)]
+
+
+def test_it_finished_with_all_parameters(run):
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "rnn 5 sgd seed 7"
+    options = {option.name for option in cli.commands["rnn"].params}
+    used = {
+        "optimizer/learning_rate": "0.1",
+        "optimizer/momentum": "0.0",
+        "optimizer/weight_decay": "0.0",
+        "optimizer/clipnorm": "1.0",
+        "objective/loss": "normalised",
+    }
+    assert set(run.data.params) == options | set(used)
+    assert used.items() <= run.data.params.items()
+    assert run.data.params["units"] == "5"
+    assert run.data.params["protocol"] == "tfnets"
+
+
+def test_what_the_report_plots_is_there_by_epoch(run, shared_store):
+    for split in ("train", "val", "test_by_epoch"):
+        for name in ("loss", "accuracy", "top2"):
+            history = series(shared_store, run, f"{split}/{name}")
+            assert [step for step, _ in history] == [1, 2, 3]
+            assert all(math.isfinite(value) for _, value in history)
+
+
+def test_every_split_once_with_the_final_weights(run, shared_store):
+    metrics = run.data.metrics
+    for split in ("final_train", "final_val", "test"):
+        for suffix in ("", "_mean"):
+            top1, top2 = (metrics[f"{split}/{name}{suffix}"] for name in ("accuracy", "top2"))
+            assert 0 <= top1 <= top2 <= 1
+    # Of three classes a third guess is always right.
+    assert not any("top3" in name for name in metrics)
+    # Without early stopping the final weights are those of the last epoch.
+    for once, by_epoch in (("test", "test_by_epoch"), ("final_val", "val")):
+        assert (
+            metrics[f"{once}/accuracy"] == series(shared_store, run, f"{by_epoch}/accuracy")[-1][1]
+        )
+    assert metrics["params/total"] == (3 + 5 + 1) * 5 + 6 * 3
+    assert metrics["epochs/best"] == 3
+
+
+def test_the_windows_of_each_split_are_logged(run, artifact):
+    rows = [re.split(r"\s{2,}", line) for line in artifact("data.txt").splitlines()]
+    assert rows == [
+        ["split", "windows", "subjects", "calm", "slow", "fast"],
+        ["train", "54", "not told apart", "18", "18", "18"],
+        ["val", "6", "as train", "2", "2", "2"],
+        ["test", "15", "not told apart", "5", "5", "5"],
+    ]
+    assert "stratified 10 %" in run.data.tags["data.split"]
+    contexts = {tag.value for i in run.inputs.dataset_inputs for tag in i.tags}
+    assert {"training", "validation", "test"} <= contexts
+
+
+def test_figures_tables_and_description(run, shared_store, artifact):
+    names = {entry.path for entry in shared_store.list_artifacts(run.info.run_id)}
+    assert names == {
+        "confusion_matrix.png",
+        "curves.png",
+        "data.txt",
+        "model_summary.txt",
+        "parameters.json",
+        "parameters.txt",
+        "test_by_class.json",
+    }
+    assert "(3+5+1)*5 = 45" in artifact("parameters.txt")
+    note = run.data.tags["mlflow.note.content"]
+    assert f"{run.data.metrics['test/accuracy']:.4f}" in note
+    assert "top-1, mean over steps" in note
+
+
+def test_the_summary_says_what_one_wants_to_know(result, run):
+    lines = result.stdout.splitlines()
+    (row,) = (line for line in lines if line.startswith("top-1, last step"))
+    percents = [
+        f"{100 * run.data.metrics[f'{s}/accuracy']:.2f}"
+        for s in ("final_train", "final_val", "test")
+    ]
+    assert row.split()[3:] == percents
+    (data,) = (line for line in lines if line.startswith("Data"))
+    assert "54 train, 6 val, 15 test windows" in data
+    assert lines[-1].endswith("viewStateShareKey=har-results")
+    assert result.stderr.count("epoch ") == 3
+
+
+def test_the_model_answers_with_class_names_and_probabilities(run, windows):
+    model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
+    with np.load(windows) as file:
+        x, y = file["x_test"], file["y_test"]
+    answer = model.predict(x)
+    assert list(answer) == ["calm", "slow", "fast"]
+    shares = np.stack(list(answer.values()), axis=1)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
+    accuracy = (shares.argmax(axis=1) == y).mean()
+    assert accuracy == pytest.approx(run.data.metrics["test/accuracy"])
+    assert model.metadata.saved_input_example_info
+    with pytest.raises(Exception, match="NaN or infinity"):
+        model.predict(np.full((1, 12, 3), np.nan, np.float32))
+
+
+@pytest.mark.parametrize("view", VIEWS["har"], ids=lambda view: view.key)
+def test_the_saved_views_show_what_a_run_logs(run, view):
+    for column in view.columns:
+        kind, name = column.split(".", 1)
+        if name != "test/top3":  # there are three classes
+            assert name in getattr(run.data, kind)
+
+
+def test_the_reports_protocol(store, command, windows):
+    result = command(cli, "rnn", data=windows, protocol="report", cell="gru", **SMALL)
+    assert result.exception is None, result.output
+    (run,) = store.search_runs(["0"])
+    assert run.data.params["objective/loss"] == "raw"
+    assert "optimizer/clipnorm" not in run.data.params
+    assert not any(name.startswith(("val/", "final_val/", "gap/")) for name in run.data.metrics)
+    assert len(store.get_metric_history(run.info.run_id, "test_by_epoch/loss")) == 3
+    assert "validation" not in result.stdout
+
+
+def test_options_beat_the_protocol(store, command, windows):
+    chosen = {"loss": "raw", "clipnorm": 0.5, "validation_fraction": 0.2, "learning_rate": 0.01}
+    more = {"optimizer": "adam", "activation": "softmax", "initializer": "glorot"}
+    result = command(cli, "rnn", data=windows, **SMALL, **chosen, **more)
+    assert result.exception is None, result.output
+    (run,) = store.search_runs(["0"])
+    params = run.data.params
+    assert params["objective/loss"] == "raw"
+    assert params["optimizer/clipnorm"] == "0.5"
+    assert params["optimizer/learning_rate"] == "0.01"
+    assert "optimizer/momentum" not in params
+    assert "12 val" in result.stdout
+
+
+def test_people_are_named_and_on_one_side_only(store, command):
+    result = command(
+        cli, "rnn", test_subjects="1,2", epochs=1, batch_size=500, units=2, cell="rnn"
+    )
+    assert result.exception is None, result.output
+    (run,) = store.search_runs(["0"])
+    tags = run.data.tags
+    assert tags["data.test_subjects"] == "1, 2"
+    assert tags["data.train_subjects"] == "3, 4, 5, 6, 7, 8, 9, 10"
+    assert tags["data.split"].startswith("by subject, test: 1, 2; validation")
+    text = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/data.txt")
+    rows = [re.split(r"\s{2,}", line) for line in text.splitlines()]
+    assert rows[0][:4] == ["split", "windows", "subjects", "ABD"]
+    assert [row[1] for row in rows[1:]] == ["2700", "300", "600"]
+    assert [row[3] for row in rows[1:]] == ["450", "50", "100"]
+
+
+def test_the_courses_file(store, command, tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.eye(6)[np.arange(60) % 6]
+    with h5py.File(tmp_path / "course.h5", "w") as file:
+        for name, n in (("tr", 60), ("tst", 12)):
+            file[f"{name}X"], file[f"{name}Y"] = rng.normal(size=(n, 150, 3)), labels[:n]
+    result = command(cli, "rnn", data=tmp_path / "course.h5", epochs=1, units=2, batch_size=60)
+    assert result.exception is None, result.output
+    (run,) = store.search_runs(["0"])
+    assert run.data.tags["data.test_subjects"] == "not told apart"
+    assert run.data.metrics["test/top3_mean"] >= run.data.metrics["test/top2_mean"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"data": "/nowhere.h5"}, "/nowhere.h5"),
+        ({"test_subjects": "9,77"}, "test_subjects names '77'; there are the subjects 1, 2"),
+        ({"split": "random", "test_subjects": "9"}, "test_subjects goes with split=subject"),
+        ({"learning_rate": "fast"}, "'fast' is neither a positive number nor 'auto'"),
+        ({"clipnorm": -1}, "'-1' is neither a number of 0 or more nor 'auto'"),
+        ({"validation_fraction": 1}, "'1' is neither a number from 0 to below 1 nor 'auto'"),
+        ({"test_subjects": "9,,10"}, "'9,,10' has an empty name in it"),
+        ({"protocol": "mine"}, "'mine' is not one of 'tfnets', 'report'"),
+        ({"momentum": 1}, "1.0 is not in the range 0<=x<1"),
+    ],
+)
+def test_bad_input_is_one_line(store, command, options, message):
+    result = command(cli, "rnn", **options)
+    assert message in str(
+        result.exception.args[0] if result.exception.args else ""
+    ) or message in (
+        result.exception.format_message() if hasattr(result.exception, "format_message") else ""
+    )
+    assert "\n" not in str(result.exception)
+    assert all(run.info.status == "FAILED" for run in store.search_runs(["0"]))
+
+
+def test_a_loss_that_is_no_number_ends_the_run_as_failed(store, command, windows):
+    result = command(cli, "rnn", data=windows, learning_rate=1e39, clipnorm=0, **SMALL)
+    assert "loss is " in str(result.exception)
+    assert "learning_rate 1e+39; a smaller one is needed" in str(result.exception)
+    (run,) = store.search_runs(["0"])
+    assert run.info.status == "FAILED"
