@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import math
+import multiprocessing.resource_tracker
 import os
 import signal
 import sys
@@ -99,6 +100,8 @@ def blocked() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    # It would be started in the block, and let its parent hear again.
+    multiprocessing.resource_tracker.ensure_running()
     terminal = {each for each in SIGNALS if each != signal.SIGTERM}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, terminal)
     try:

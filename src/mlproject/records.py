@@ -83,12 +83,12 @@ def history(run_id: str, names: Iterable[str]) -> list[dict[str, float]]:
 def end_running(parent: Parent, reason: str, name: str | None = None) -> None:
     """Ends, as KILLED, the children of a parent that are still running, or the one of a name."""
     client = mlflow.MlflowClient()
-    with contextlib.suppress(MlflowException):  # the next run will find them
+    # The next run will find them if the store cannot be reached.
+    with interrupt.held(), contextlib.suppress(MlflowException):
         for each in children(parent.id, parent.experiment_id, "attributes.status = 'RUNNING'"):
             if name is None or each.name == name:
-                with interrupt.held():
-                    client.set_tag(each.id, "error", reason)
-                    client.set_terminated(each.id, "KILLED")
+                client.set_tag(each.id, "error", reason)
+                client.set_terminated(each.id, "KILLED")
 
 
 def _record(run: mlflow.entities.Run) -> Record:

@@ -66,8 +66,11 @@ class Version:
 
 def check_name(name: str) -> None:
     """Raises InputError for what cannot be the name of a registered model."""
-    if not name.strip() or re.search(r"[/:@]", name):
-        raise InputError(f"register_as is {name!r}; a name without '/', ':' and '@' is needed.")
+    if not re.fullmatch(r"\w[\w .-]*", name):
+        raise InputError(
+            f"register_as is {name!r}; a name of letters, digits, spaces, '.', '-' and '_' is "
+            "needed."
+        )
 
 
 def register(name: str, run_id: str, tags: Mapping[str, object], description: str) -> Version:
@@ -82,8 +85,11 @@ def register(name: str, run_id: str, tags: Mapping[str, object], description: st
     words = {key: v if isinstance(v, str) else json.dumps(v) for key, v in tags.items()}
     client = mlflow.MlflowClient()
     with _clear(f"register {name!r}"), interrupt.held():
-        if not client.search_registered_models(f"name = '{name}'"):
+        try:
             client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
         (model,) = client.get_run(run_id).outputs.model_outputs
         made = client.create_model_version(
             name,
@@ -100,6 +106,12 @@ def alias(version: Version, name: str) -> None:
     """Gives a version an alias, which any other version loses."""
     with _clear(f"give {version} the alias {name!r}"), interrupt.held():
         mlflow.MlflowClient().set_registered_model_alias(version.name, name, version.number)
+
+
+def drop_alias(name: str, alias: str) -> None:
+    """Takes an alias from whichever version of a registered model has it."""
+    with _clear(f"take the alias {alias!r} from {name!r}"), interrupt.held():
+        mlflow.MlflowClient().delete_registered_model_alias(name, alias)
 
 
 def tag(version: Version, tags: Mapping[str, str]) -> None:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import distributed
 
@@ -76,7 +77,6 @@ def running(
         # The last that is done: what still runs then has lost its worker.
         stack.callback(records.end_running, reference, "its worker was stopped")
         client = _client(stack, scheduler, len(trials), reference.store)
-        stack.enter_context(_prepared(client))
         data = client.submit(_load, module, trials[0].parameters, pure=False)
         futures = {
             # Else Dask takes what is submitted at once in any order.
@@ -88,6 +88,7 @@ def running(
         try:
             yield _ended(futures)
         except BaseException:
+            interrupt.answered()  # by ending, which must not be broken off by the same wish
             with contextlib.suppress(Exception):  # why we end matters more
                 _stop(client, [data, *futures], reference.id)
             raise
@@ -100,6 +101,8 @@ def _ended(futures: dict) -> Iterator[Ended]:
             yield Ended(trial, future.result())
         except distributed.scheduler.KilledWorker:
             yield Ended(trial, "its worker died again and again; is there too little memory?")
+        except Exception as error:  # out of memory, a scheduler that is gone ...
+            yield Ended(trial, f"{type(error).__name__}: {first_line(error)}.")
 
 
 def _client(
@@ -112,24 +115,26 @@ def _client(
         return _local(stack, trials)
     if not store.startswith("http"):
         raise InputError(
-            f"the runs of a Dask cluster ({address}) need an MLflow server to log to; "
-            f"MLFLOW_TRACKING_URI is {store}, a file of this machine."
+            f"the runs of a Dask cluster ({address}) need an MLflow server to log to, "
+            f"http://host:port; MLFLOW_TRACKING_URI is {store}."
         )
     try:
         client = stack.enter_context(distributed.Client(address, timeout=10))
         client.wait_for_workers(1, timeout=60)
-    except (OSError, ValueError, TimeoutError) as error:
+        stack.enter_context(_prepared(client))
+    except Exception as error:  # each protocol and each missing package has its own
         raise InputError(
-            f"scheduler {address!r}: no Dask cluster with workers there: {first_line(error)}; an "
-            "address such as tcp://host:8786 is needed, or 'local'."
+            f"scheduler {address!r}: no Dask cluster there whose workers have tfnets: "
+            f"{first_line(error)}; an address such as tcp://host:8786 is needed, or 'local'."
         ) from None
     return client
 
 
 def _local(stack: contextlib.ExitStack, trials: int) -> distributed.Client:
     """A cluster of one single-threaded process a core, reachable from this machine only."""
-    # What starts here never hears Ctrl-C, or workers would end before we tell them to.
-    with interrupt.blocked():
+    # What starts here never hears Ctrl-C, or workers would end before we tell them to; and no
+    # signal comes between the cluster's start and its place on the stack.
+    with interrupt.held(), interrupt.blocked():
         cluster = distributed.LocalCluster(
             n_workers=min(circumstances.cpus(), trials),
             threads_per_worker=1,
@@ -137,10 +142,11 @@ def _local(stack: contextlib.ExitStack, trials: int) -> distributed.Client:
             dashboard_address="127.0.0.1:0",
             worker_dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
-            env={"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"},
         )
         stack.enter_context(cluster)
-        return stack.enter_context(distributed.Client(cluster))
+        client = stack.enter_context(distributed.Client(cluster))
+    stack.enter_context(_prepared(client))
+    return client
 
 
 class _Prepare(distributed.WorkerPlugin):
@@ -149,6 +155,9 @@ class _Prepare(distributed.WorkerPlugin):
     name = "tfnets"
 
     def setup(self, worker):
+        # A worker for each core: more threads would only get in each other's way.
+        for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+            os.environ.setdefault(name, "1")
         command.start_tensorflow()
 
 
@@ -179,6 +188,7 @@ class _Now:
 
     lock = threading.Lock()
     parent: str | None = None
+    stopped: ClassVar[set[str]] = set()  # parents that want no more children
 
 
 def _is_busy(parent: str) -> bool:
@@ -186,25 +196,31 @@ def _is_busy(parent: str) -> bool:
 
 
 def _interrupt(parent: str) -> None:
+    _Now.stopped.add(parent)
     if _is_busy(parent):
         interrupt.wish()
 
 
 def _load(module: str, parameters: dict):
-    command.start_tensorflow()
     return command.imported(module).load_for(parameters)
 
 
 def _child(trial: Trial, module: str, data, digest: str, parent: tracking.Parent) -> str:
     """Runs one child; why it failed, or nothing."""
-    command.start_tensorflow()
     with _Now.lock:
         interrupt.answered()  # should the wish have been for the child before
         _Now.parent = parent.id
         try:
+            if parent.id in _Now.stopped:
+                return "its sweep was stopped"
             tracking.use(parent.store)
-            # Should this be its second start: where it ran first, nobody is left to end it.
+            # Should this be its second start: where it ran first, nobody is left to end it,
+            # and it can have died when all was done.
             records.end_running(parent, "its worker is gone", trial.name)
+            query = "attributes.status = 'FINISHED'"
+            there = records.children(parent.id, parent.experiment_id, query)
+            if trial.name in [record.name for record in there]:
+                return ""
             with tracking.run(
                 trial.name,
                 task=parent.task,

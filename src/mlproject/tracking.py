@@ -127,11 +127,13 @@ class Run:
         """Logs the metrics of one epoch, with the epoch, from 1, as the step.
 
         At once, unless epochs are so short that this would take a fiftieth of the time;
-        then several together, the last ones at the run's end, however it comes.
+        then those of up to five seconds together, the last ones at the run's end, however
+        it comes.
         """
         now = round(time.time() * 1000)
         self._waiting += [Metric(name, value, now, epoch) for name, value in metrics.items()]
-        if time.perf_counter() - self._logged >= 50 * self._cost or len(self._waiting) > 900:
+        since = time.perf_counter() - self._logged
+        if since >= min(50 * self._cost, 5) or len(self._waiting) > 900:
             self._log_waiting()
 
     def _log_waiting(self) -> None:

@@ -268,7 +268,7 @@ def _shown(parameters: dict) -> dict:
     """The options as one writes them."""
     return parameters | {
         "configurations": ",".join(
-            "x".join(f"{value:g}" for value in each) for each in parameters["configurations"]
+            "x".join(map(str, each)) for each in parameters["configurations"]
         ),
         "seeds": ",".join(map(str, parameters["seeds"])),
     }

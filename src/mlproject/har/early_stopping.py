@@ -1,6 +1,7 @@
 """Trains a registered configuration until validation says enough; crowns a champion."""
 
 import json
+import re
 from dataclasses import dataclass
 
 import mlflow
@@ -86,7 +87,8 @@ def evaluate(parameters: dict, run: tracking.Run) -> Stopped:
 def _configuration(source: Version) -> dict:
     try:
         configuration = json.loads(source.tags["configuration"])
-    except (KeyError, ValueError):
+        settings(configuration)
+    except (KeyError, ValueError, TypeError, AttributeError):
         raise InputError(
             f"{source} does not say how it was trained (tag 'configuration'); a model that "
             "har_sweep or har_early_stopping registered is needed."
@@ -99,7 +101,8 @@ def _configuration(source: Version) -> dict:
 
 def _tables(label: str, result: Result, judgement, data: Dataset) -> str:
     """The report's tables VI (its run 8) or VII (run 7), and VIII, the confusion matrix."""
-    number = int(label.split()[1]) if label.startswith("run ") else 0
+    match = re.fullmatch(r"run (\d+)", label)
+    number = int(match[1]) if match else 0
     theirs = published.EARLY_STOPPING.get(number)
     numeral = {8: "VI", 7: "VII"}.get(number, "VI, VII")
     there = [name for name in TOPS if name in result.metrics["test"]]

@@ -109,7 +109,8 @@ def train_all(parameters: dict, run: tracking.Run) -> Outcome:
         name, why = next(iter(failed.items()))
         raise InputError(
             f"{len(failed)} of {count(len(trials), 'run')} failed, {name}: {why} The others are "
-            f"done; -P resume={run.id} trains what is missing."
+            f"done: -P resume={run.id} trains only what is missing; leave out of configurations "
+            "what cannot be trained."
         )
     _draw(groups, done, data, run)
     on = "val" if data.val is not None else "test"
@@ -138,18 +139,23 @@ def plan(parameters: dict, run: tracking.Run) -> list[Group]:
     groups = []
     for configuration in parameters["configurations"]:
         row = published.RUNS.get(configuration) if as_reported else None
-        name = f"run {row.number}" if row else "x".join(f"{value:g}" for value in configuration)
+        name = f"run {row.number}" if row else "x".join(map(str, configuration))
         tags = {"study": f"sweep {run.id[:6]}", "configuration": name}
         trials = [
             Trial(
                 f"{name} seed {seed}",
-                base | dict(zip(_OF_TRIAL, (*configuration, seed), strict=True)),
+                base | trial_of(configuration, seed),
                 tags,
             )
             for seed in parameters["seeds"]
         ]
         groups.append(Group(name, configuration, row, tuple(trials)))
     return groups
+
+
+def trial_of(configuration: tuple[int, int, float], seed: int) -> dict:
+    """The options of a trial that a sweep decides."""
+    return dict(zip(_OF_TRIAL, (*configuration, seed), strict=True))
 
 
 def _resumed(
@@ -161,12 +167,13 @@ def _resumed(
         trial.name: {key: str(value) for key, value in trial.parameters.items()}
         for trial in trials
     }
-    if parent_id != "none":
-        run.log_tags({"resumed": parent_id})
-    while parent_id not in ("none", ""):
+    first = parent_id
+    while parent_id != "none":
         parent = records.get(parent_id)
         if parent.tags.get("task") != "har" or parent.tags.get("stage") != "sweep":
             raise InputError(f"resume is {parent_id!r}, which is no sweep of har.")
+        if parent_id == first:
+            run.log_tags({"resumed": first})
         query = "attributes.status = 'FINISHED' and tags.stage = 'trial'"
         for each in records.children(parent.id, parent.experiment_id, query):
             same = wanted.get(each.name, {}).items() <= each.parameters.items()
@@ -253,11 +260,13 @@ def _values(group: Group, done: dict[str, Record], metric: str) -> list[float]:
     return [record.metrics[metric] for record in there if metric in record.metrics]
 
 
-def _spread(values: list[float]) -> str:
-    """``"32.667 ± 1.737"``, in percent."""
+def _spread(group: Group, done: dict[str, Record], metric: str) -> str:
+    """``"32.667 ± 1.737"``, in percent; says so if seeds are missing."""
+    values, wanted = _values(group, done, metric), len(group.trials)
     if not values:
         return "-"
-    return f"{100 * np.mean(values):.3f} ± {100 * np.std(values):.3f}"
+    text = f"{100 * np.mean(values):.3f} ± {100 * np.std(values):.3f}"
+    return text if len(values) == wanted else f"{text} ({len(values)} of {wanted})"
 
 
 def _theirs(group: Group, split: str, name: str) -> str:
@@ -272,7 +281,7 @@ def _results(groups: Sequence[Group], done: dict[str, Record], data: Dataset) ->
     columns = {"run": [group.name for group in groups]}
     for number, name in enumerate(_tops(data), 1):
         metric = f"{ONCE['test']}/{name}"
-        columns[f"top-{number}"] = [_spread(_values(g, done, metric)) for g in groups]
+        columns[f"top-{number}"] = [_spread(g, done, metric) for g in groups]
         columns[f"har_rnn, top-{number}"] = [_theirs(g, "test", name) for g in groups]
     return tables.text(columns)
 
@@ -306,7 +315,7 @@ def _tables(groups: Sequence[Group], done: dict[str, Record], data: Dataset, not
             if getattr(data, split) is None:
                 continue
             metric = f"{ONCE[split]}/{name}"
-            columns[title] = [_spread(_values(group, done, metric)) for group in groups]
+            columns[title] = [_spread(g, done, metric) for g in groups]
             if split != "val":
                 columns[f"har_rnn, {title}"] = [_theirs(group, split, name) for group in groups]
         parts.append(
@@ -396,6 +405,8 @@ def _register(
         version = registry.register(name, record.id, tags, text)
         registry.alias(version, alias)
         registered[alias] = version
+    if registry.RUNNER_UP not in registered:  # an older sweep's would stand beside this best
+        registry.drop_alias(name, registry.RUNNER_UP)
     run.log_tags({f"registered.{a}": f"{v.name}/{v.number}" for a, v in registered.items()})
     return registered
 

@@ -1,6 +1,7 @@
 """What only shows in processes of their own: the whole story, dying workers, other clusters."""
 
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -12,6 +13,18 @@ from processes import PATIENCE, ask_server, free_port, is_up, wait_for
 
 ROOT = Path(__file__).parents[3]
 SWEEP = (sys.executable, "-m", "mlproject.har", "sweep", "--configurations", "20x5x0.1,20x4x0.1")
+
+
+# As if the store were a server's, which the scheduler would need.
+NO_SERVER = """
+import contextlib, sys
+from mlproject import sweep
+with contextlib.ExitStack() as stack:
+    try:
+        sweep._client(stack, {address!r}, 1, "http://127.0.0.1:1")
+    except sweep.InputError as error:
+        sys.exit(f"Error: {{error}}")
+"""
 
 
 def runs(store, condition=""):
@@ -56,7 +69,7 @@ def test_one_command_does_the_whole_story_and_its_champion_serves(store, start, 
 
 def test_a_worker_that_dies_and_ctrl_c(store, start, windows):
     """A dead worker's child ends as KILLED and runs again; Ctrl-C ends everything."""
-    process = start(*SWEEP, "--data", str(windows), "--seeds", "1,2", "--epochs", "100000")
+    process = start(*SWEEP, "--data", str(windows), "--seeds", "1", "--epochs", "100000")
 
     def training():
         there = trials(store, "RUNNING")
@@ -75,6 +88,11 @@ def test_a_worker_that_dies_and_ctrl_c(store, start, windows):
     assert "gone" in dead.data.tags["error"]
     again = wait_for(training, "two trainings again", process)
     assert one.info.run_name in [run.info.run_name for run in again]
+    # Ctrl-C is not for the workers: we tell them, so that they end their runs.
+    for run in again:
+        status = Path(f"/proc/{run.data.tags['pid'].split()[0]}/status")
+        blocked = re.search(r"SigBlk:\s*(\w+)", status.read_text())[1] if status.exists() else "2"
+        assert int(blocked, 16) & 0b10
     # As a terminal does it: workers would get the signal, too.
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(PATIENCE) == 128 + signal.SIGINT
@@ -83,6 +101,8 @@ def test_a_worker_that_dies_and_ctrl_c(store, start, windows):
     assert "Traceback" not in text
     assert {run.info.status for run in runs(store)} == {"KILLED"}
     assert len(runs(store)) == 4
+    errors = {run.data.tags["error"] for run in runs(store) if run.info.run_id != one.info.run_id}
+    assert errors == {"interrupted by SIGINT", "interrupted by SIGTERM"}
 
 
 def test_a_cluster_that_is_there_and_a_server(store, start, windows, tmp_path, monkeypatch):
@@ -105,6 +125,16 @@ def test_a_cluster_that_is_there_and_a_server(store, start, windows, tmp_path, m
     (parent,) = (run for run in found if run.data.tags["stage"] == "sweep")
     names = {entry.path for entry in client.list_artifacts(parent.info.run_id)}
     assert "tables.txt" in names
+
+
+def test_no_cluster_at_an_address(start):
+    for address in (f"tcp://127.0.0.1:{free_port()}", "tls://127.0.0.1:1", "nonsense"):
+        code = NO_SERVER.format(address=address)
+        process = start(sys.executable, "-c", code)
+        assert process.wait(PATIENCE) == 1
+        last = process.log.read_text().strip().splitlines()[-1]
+        assert last.startswith(f"Error: scheduler {address!r}: no Dask cluster there whose")
+        assert "Traceback" not in process.log.read_text()
 
 
 def test_no_cluster_where_one_is_said_to_be(store, start, windows, monkeypatch):

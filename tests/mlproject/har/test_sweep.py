@@ -8,7 +8,7 @@ import mlflow
 import numpy as np
 import pytest
 
-from mlproject import registry, tracking
+from mlproject import circumstances, interrupt, records, registry, tracking
 from mlproject.har import published, sweep
 from mlproject.har.commands import CONFIGURATIONS, cli
 from mlproject.har.results import settings
@@ -57,6 +57,9 @@ def test_a_run_for_each_configuration_and_seed(parent, children):
         assert run.data.tags["study"] == f"sweep {parent.info.run_id[:6]}"
         assert run.data.tags["threads"] == "1"
         assert run.data.tags["pid"] != parent.data.tags["pid"]
+    # TensorFlow is imported once a process, and there are not more of them than cores.
+    pids = {run.data.tags["pid"] for run in children.values()}
+    assert len(pids) <= min(4, circumstances.cpus())
     assert children["run 8 seed 7"].data.params["units"] == "100"
     assert children["20x5x0.1 seed 7"].data.tags["configuration"] == "20x5x0.1"
     assert "test/accuracy" not in parent.data.metrics  # it would mix with its children's
@@ -198,7 +201,7 @@ def test_only_the_same_configuration_on_the_same_data_is_resumed(parent, windows
     given = {"data": str(windows), "register_as": "x", "scheduler": "local", "resume": "none"}
     defaults = {option.name: option.default for option in cli.commands["sweep"].params}
     given = defaults | given | {"configurations": ((20, 5, 0.1),), "seeds": (42,), "epochs": 2}
-    data = sweep.load(settings(given | {"batch_size": 20, "units": 5, "seed": 42}))
+    data = sweep.load(settings(given | sweep.trial_of((20, 5, 0.1), 42)))
     with tracking.run("resumes", task="har", stage="sweep", parameters={}) as run:
 
         def found(data=data, **changes):
@@ -218,7 +221,7 @@ def test_a_run_that_fails_costs_only_itself(store, command, windows):
     message = str(result.exception)
     (parent,) = store.search_runs(["0"], "tags.stage = 'sweep'")
     assert message.startswith("1 of 2 runs failed, 20x5x1e+39 seed 1: the ")
-    assert message.endswith(f"-P resume={parent.info.run_id} trains what is missing.")
+    assert f"-P resume={parent.info.run_id} trains only what is missing" in message
     runs = children_of(store, parent.info.run_id)
     assert runs["20x5x1e+39 seed 1"].info.status == "FAILED"
     assert runs["20x5x0.1 seed 1"].info.status == "FINISHED"
@@ -235,9 +238,12 @@ def test_a_run_that_fails_costs_only_itself(store, command, windows):
         ({"configurations": "0x100x0.1"}, "'0x100x0.1' is not batch size x units x"),
         ({"configurations": "5x5x0.1,5x5x0.1"}, "names 5x5x0.1 twice"),
         ({"seeds": "1,x"}, "'x' is not a valid integer"),
-        ({"register_as": "a/b"}, "register_as is 'a/b'; a name without '/'"),
+        ({"register_as": "o'neil"}, 'register_as is "o\'neil"; a name of letters'),
         ({"resume": "0123"}, "no run '0123' at sqlite:///"),
-        ({"scheduler": "tcp://127.0.0.1:1"}, "need an MLflow server to log to; MLFLOW_TRACKING_"),
+        (
+            {"scheduler": "tcp://127.0.0.1:1"},
+            "need an MLflow server to log to, http://host:port; ",
+        ),
     ],
 )
 def test_bad_input_is_one_line(store, command, windows, options, message):
@@ -255,6 +261,32 @@ def test_a_run_that_is_no_sweep_cannot_be_resumed(store, command, windows):
     (run,) = store.search_runs(["0"])
     result = command(cli, "sweep", data=windows, resume=run.info.run_id)
     assert str(result.exception) == f"resume is {run.info.run_id!r}, which is no sweep of har."
+
+
+def test_missing_seeds_show_in_the_tables():
+    trials = tuple(sweep.Trial(f"x seed {seed}", {}, {}) for seed in (1, 2, 3))
+    group = sweep.Group("x", (1, 2, 0.1), None, trials)
+    done, said = {}, []
+    for seed in (1, 2, 3):
+        said.append(sweep._spread(group, done, "m"))
+        done[f"x seed {seed}"] = records.Record("id", "0", "", "FINISHED", {}, {"m": 0.5}, {})
+    said.append(sweep._spread(group, done, "m"))
+    assert said == ["-", "50.000 ± 0.000 (1 of 3)", "50.000 ± 0.000 (2 of 3)", "50.000 ± 0.000"]
+
+
+def test_children_end_although_the_process_is_to_end(store):
+    """The wish is not answered yet; each look at the store would raise it again."""
+    with tracking.run("parent", task="har", stage="sweep", parameters={}) as run:
+        child = store.create_run("0", tags={"mlflow.parentRunId": run.id}, run_name="child")
+        interrupt.wish()
+        try:
+            with pytest.raises(interrupt.Interrupted):
+                records.end_running(run.as_parent, "its worker was stopped")
+        finally:
+            interrupt.answered()
+    ended = store.get_run(child.info.run_id)
+    assert ended.info.status == "KILLED"
+    assert ended.data.tags["error"] == "its worker was stopped"
 
 
 def test_ranking_weighs_the_mean_against_the_deviation():
