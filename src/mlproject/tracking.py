@@ -155,17 +155,22 @@ class Run:
         # Named in full: MLflow knows its local source by two names and warns that it must choose.
         source = get_dataset_source_from_json(json.dumps({"uri": data.source}), "local")
         for name, split in data.splits.items():
-            mlflow.log_input(
-                mlflow.data.from_numpy(
-                    split.x,
-                    targets=split.y,
-                    source=source,
-                    name=data.name,
-                    digest=f"{data.digest[:12]}-{name}",
-                ),
-                context=_CONTEXTS[name],
-                tags={"split": data.split_kind, "classes": ", ".join(data.classes)},
+            described = mlflow.data.from_numpy(
+                split.x,
+                targets=split.y,
+                source=source,
+                name=data.name,
+                digest=f"{data.digest[:12]}-{name}",
             )
+            given = {
+                "context": _CONTEXTS[name],
+                "tags": {"split": data.split_kind, "classes": ", ".join(data.classes)},
+            }
+            try:
+                mlflow.log_input(described, **given)
+            except MlflowException:
+                # Another process has made the same entry since MLflow looked for it.
+                mlflow.log_input(described, **given)
         mlflow.set_tags({"data.name": data.name, "data.digest": data.digest})
 
     @_timed

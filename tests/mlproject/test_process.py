@@ -201,7 +201,7 @@ HalfMade()  # as a file is that the exception found in its making
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("delay", [0.1, 0.4, 1.5])
+@pytest.mark.parametrize("delay", [0.1, 1.0])
 def test_killing_mlflow_run_while_its_command_starts(store, start, delay):
     process = start(*project(*LONG))
     wait_for(lambda: "=== Running command" in process.log.read_text(), "a start", process)

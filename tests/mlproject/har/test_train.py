@@ -230,3 +230,21 @@ def test_a_loss_that_is_no_number_ends_the_run_as_failed(store, command, windows
     assert "learning_rate 1e+39; a smaller one is needed" in str(result.exception)
     (run,) = store.search_runs(["0"])
     assert run.info.status == "FAILED"
+
+
+def test_two_processes_that_log_the_same_data_at_once(store, command, windows, monkeypatch):
+    """MLflow looks for the data set's entry, makes it, and fails if another was faster."""
+    log_inputs = mlflow.MlflowClient.log_inputs
+    failures = [mlflow.MlflowException("UNIQUE constraint failed: datasets.name")]
+
+    def stumble(*args, **kwargs):
+        if failures:
+            raise failures.pop()
+        return log_inputs(*args, **kwargs)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_inputs", stumble)
+    result = command(cli, "rnn", data=windows, epochs=1, units=2)
+    assert result.exception is None, result.output
+    assert not failures
+    (run,) = store.search_runs(["0"])
+    assert len(run.inputs.dataset_inputs) == 3
