@@ -1,8 +1,9 @@
 """Ranks what a sweep has trained; registers models, moves their aliases."""
 
+import contextlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import mlflow
@@ -153,16 +154,11 @@ def aliases(name: str) -> dict[str, str]:
         return dict(mlflow.MlflowClient().get_registered_model(name).aliases)
 
 
-class _clear:  # noqa: N801  (used as a function)
+@contextlib.contextmanager
+def _clear(what: str) -> Iterator[None]:
     """Says in one line what could not be done."""
-
-    def __init__(self, what: str):
-        self.what = what
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind, error, traceback) -> None:
-        if isinstance(error, MlflowException):
-            where = mlflow.get_tracking_uri()
-            raise InputError(f"cannot {self.what} at {where}: {first_line(error)}.") from error
+    try:
+        yield
+    except MlflowException as error:
+        where = mlflow.get_tracking_uri()
+        raise InputError(f"cannot {what} at {where}: {first_line(error)}.") from error

@@ -4,7 +4,6 @@ import json
 import re
 from dataclasses import dataclass
 
-import mlflow
 import numpy as np
 
 from mlproject import registry, tracking
@@ -15,7 +14,7 @@ from mlproject.registry import CHAMPION, Version
 from mlproject.results import count, log_times, sizes, summary
 from tfnets import tables
 from tfnets.dataset import Dataset
-from tfnets.errors import InputError, first_line
+from tfnets.errors import InputError
 from tfnets.har import figures
 from tfnets.progress import duration
 
@@ -110,9 +109,7 @@ def _tables(label: str, result: Result, judgement, data: Dataset) -> str:
     for split, title in (("train", "training"), ("val", "validation"), ("test", "test")):
         columns[title] = [f"{100 * result.metrics[split][name]:.3f}" for name in there]
         if theirs:
-            columns[f"har_rnn, {title}"] = [f"{value:.3f}" for value in theirs[split]][
-                : len(there)
-            ]
+            columns[f"har_rnn, {title}"] = [f"{v:.3f}" for v in theirs[split][: len(there)]]
     confusion = {"true \\ predicted": list(data.classes)}
     for name, column in zip(data.classes, judgement.confusion.T, strict=True):
         confusion[name] = [str(value) for value in column]
@@ -144,7 +141,7 @@ def _register(
     }
     text = f"{label or 'a configuration'} of {source}: {stopped}; validation {validation:.4f}."
     version = registry.register(source.name, run.id, tags, text)
-    wins, verdict = _contest(version, run.id, data)
+    wins, verdict = _contest(version, data, run)
     if wins:
         registry.alias(version, CHAMPION)
     registry.tag(version, {"champion": verdict})
@@ -152,32 +149,29 @@ def _register(
     return version, verdict
 
 
-def _contest(version: Version, run_id: str, data: Dataset) -> tuple[bool, str]:
+def _contest(version: Version, data: Dataset, run: tracking.Run) -> tuple[bool, str]:
     """Whether a version beats the present champion on the same validation split, and how."""
     number = registry.aliases(version.name).get(CHAMPION)
     if number is None:
         return True, "It is the first champion."
     champion = registry.find(f"{version.name}/{number}")
-    mine = _validation(f"runs:/{run_id}/model", data)
+    mine = _validation(f"models:/{version.name}/{version.number}", data, run)
     try:
-        theirs = _validation(f"models:/{champion.name}/{champion.number}", data)
+        theirs = _validation(f"models:/{champion.name}/{champion.number}", data, run)
     except InputError as error:
         return False, f"The champion stays {champion}, which cannot be compared: {error}"
     caution = ""
     if champion.tags.get("data.digest") != data.digest:
         caution = " That champion was trained on other data and may have seen these windows."
-    figures_ = f"{mine:.4f} to {theirs:.4f} on the same {len(data.val)} validation windows"
+    score = f"{mine:.4f} to {theirs:.4f} on the same {len(data.val)} validation windows"
     if mine > theirs:
-        return True, f"It is the champion now, in place of {champion}: {figures_}.{caution}"
-    return False, f"The champion stays {champion}: {figures_}.{caution}"
+        return True, f"It is the champion now, in place of {champion}: {score}.{caution}"
+    return False, f"The champion stays {champion}: {score}.{caution}"
 
 
-def _validation(uri: str, data: Dataset) -> float:
+def _validation(uri: str, data: Dataset, run: tracking.Run) -> float:
     """Accuracy of a deployable model on the validation split."""
-    try:
-        network = mlflow.tensorflow.load_model(uri)
-    except Exception as error:  # what is wrong with somebody's model can be anything
-        raise InputError(f"{uri} cannot be loaded: {first_line(error)}.") from error
+    network, _, _ = tracking.load_model(uri, "acceleration", run)
     shape, outputs = getattr(network, "input_shape", None), getattr(network, "output", None)
     if not isinstance(outputs, dict) or tuple(shape or ())[1:] != data.input_shape:
         raise InputError(f"it takes {shape}, these windows are {data.input_shape}.")

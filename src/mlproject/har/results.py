@@ -18,6 +18,9 @@ _LEARNING_RATES = {"sgd": 0.1, "adam": 0.003}
 
 TOPS = ("accuracy", "top2", "top3")
 
+# The options of early stopping.
+STOPPING = ("max_epochs", "patience", "min_delta")
+
 
 @dataclass(frozen=True)
 class Settings:

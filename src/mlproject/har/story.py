@@ -2,6 +2,7 @@
 
 from mlproject import tracking
 from mlproject.har.early_stopping import evaluate
+from mlproject.har.results import STOPPING
 from mlproject.har.sweep import train_all
 from mlproject.results import log_times, summary
 from tfnets.progress import duration
@@ -24,7 +25,7 @@ def story(parameters: dict, run: tracking.Run) -> str:
         given = {
             "model": f"{version.name}/{version.number}",
             "validation_fraction": 0.1 if fraction in ("auto", 0) else fraction,
-            **{name: parameters[name] for name in ("max_epochs", "patience", "min_delta")},
+            **{name: parameters[name] for name in STOPPING},
         }
         with tracking.run(
             f"early stopping {version.tags['run']} ({alias})",

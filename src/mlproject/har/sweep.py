@@ -13,8 +13,8 @@ import numpy as np
 from mlproject import records, registry, tracking
 from mlproject import sweep as dask
 from mlproject.har import published
-from mlproject.har.results import TOPS, load, log_data, settings
-from mlproject.har.train import ONCE
+from mlproject.har.results import STOPPING, TOPS, load, log_data, settings
+from mlproject.har.train import BY_EPOCH, ONCE
 from mlproject.records import Record
 from mlproject.registry import Ranked, Version
 from mlproject.results import count, log_times, sizes, summary
@@ -24,9 +24,10 @@ from tfnets.dataset import Dataset
 from tfnets.errors import InputError
 from tfnets.progress import duration
 
-# The options of a trial that a sweep decides; all others are the sweep's own.
+# The options of a trial that a sweep decides, and its own that are none of a trial, the early
+# stopping of the whole story among them.
 _OF_TRIAL = ("batch_size", "units", "learning_rate", "seed")
-_OF_SWEEP = ("configurations", "seeds", "register_as", "scheduler", "resume")
+_OF_SWEEP = ("configurations", "seeds", "register_as", "scheduler", "resume", *STOPPING)
 
 # With these, a configuration of table I is the run that the report numbers.
 _OF_REPORT = {
@@ -113,13 +114,10 @@ def train_all(parameters: dict, run: tracking.Run) -> Outcome:
             "what cannot be trained."
         )
     _draw(groups, done, data, run)
-    on = "val" if data.val is not None else "test"
-    names = {"val": "validation", "test": "test"}
+    metric, split = _judged_by(data)
     seeds = count(len(parameters["seeds"]), "seed")
-    rule = f"mean - standard deviation of {names[on]} top-1 over {seeds}"
-    ranked = registry.rank(
-        {g.name: [done[t.name].metrics[f"{ONCE[on]}/accuracy"] for t in g.trials] for g in groups}
-    )
+    rule = f"mean - standard deviation of {split} top-1 over {seeds}"
+    ranked = registry.rank({group.name: _values(group, done, metric) for group in groups})
     registered = _register(parameters["register_as"], ranked, rule, groups, done, data, run)
     text = _ranking(ranked, rule, registered)
     run.log_text(f"{text}\n", "ranking.txt")
@@ -131,8 +129,6 @@ def train_all(parameters: dict, run: tracking.Run) -> Outcome:
 def plan(parameters: dict, run: tracking.Run) -> list[Group]:
     """The sweep as data: one group a configuration, in it one trial a seed."""
     base = {key: value for key, value in parameters.items() if key not in _OF_SWEEP}
-    stopping = ("max_epochs", "patience", "min_delta")
-    base = {key: value for key, value in base.items() if key not in stopping}
     if base["data"] != "builtin":  # workers, and who trains it again, can be elsewhere
         base["data"] = str(Path(base["data"]).expanduser().absolute())
     as_reported = all(parameters[key] == value for key, value in _OF_REPORT.items())
@@ -195,8 +191,9 @@ def _run(
     """Trains what is not done, and adds it there; why the others failed, by their names."""
     failed: dict[str, str] = {}
     rest = [trial for trial in trials if trial.name not in done]
-    if len(done) or len(rest) < len(trials):
+    if done:
         _say(f"{len(done)} of {count(len(trials), 'run')} are there already")
+        _log_tables(groups, done, data, note, run)
     with dask.running(rest, "mlproject.har.trial", data.digest, run, scheduler) as ended:
         started = time.monotonic()
         for number, each in enumerate(ended, 1):
@@ -209,10 +206,10 @@ def _run(
             found = records.children(run.id, run.experiment_id, query)
             done[name] = next(record for record in found if record.name == name)
             spent = time.monotonic() - started
-            _say(_progress(name, done, len(trials), spent / number * (len(rest) - number)))
+            left = spent / number * (len(rest) - number)
+            _say(_progress(name, done, data, len(trials), left))
             _log_tables(groups, done, data, note, run)
     if done:
-        _log_tables(groups, done, data, note, run)
         run.log_table(_runs(groups, done), "runs.json")
     return failed
 
@@ -225,14 +222,18 @@ def _log_tables(
     run.log_text(_tables(groups, done, data, so_far + note), "tables.txt")
 
 
-def _progress(name: str, done: dict[str, Record], total: int, left: float) -> str:
-    on = "final_val" if f"{ONCE['val']}/accuracy" in done[name].metrics else "test"
-    what = "validation" if on == "final_val" else "test"
-    best = max(done.values(), key=lambda record: record.metrics[f"{on}/accuracy"])
+def _judged_by(data: Dataset) -> tuple[str, str]:
+    """The metric that runs are ranked by, and the split that it is of, in words."""
+    split, words = ("test", "test") if data.val is None else ("val", "validation")
+    return f"{ONCE[split]}/accuracy", words
+
+
+def _progress(name: str, done: dict[str, Record], data: Dataset, total: int, left: float) -> str:
+    metric, split = _judged_by(data)
+    best = max(done.values(), key=lambda record: record.metrics[metric])
     words = [
-        f"run {len(done)} of {total}: {name}, {what} top-1 "
-        f"{done[name].metrics[f'{on}/accuracy']:.4f}",
-        f"best so far {best.name}, {best.metrics[f'{on}/accuracy']:.4f}",
+        f"run {len(done)} of {total}: {name}, {split} top-1 {done[name].metrics[metric]:.4f}",
+        f"best so far {best.name}, {best.metrics[metric]:.4f}",
     ]
     if len(done) < total:
         words.append(f"{duration(left)} left")
@@ -357,14 +358,13 @@ def _draw(
 ) -> None:
     """The report's figures 1 and 2: the curves of each configuration with the first seed."""
     seed = groups[0].trials[0].parameters["seed"]
-    logged = {"train": "train", "val": "val", "test": "test_by_epoch"}
     histories = {}
     for group in groups:
         batch, units, rate = group.configuration
         record = done[group.trials[0].name]
         names = {
             f"{prefix}/{name}": f"{split}/{name}"
-            for split, prefix in logged.items()
+            for split, prefix in BY_EPOCH.items()
             for name in ("loss", *_tops(data))
         }
         history = records.history(record.id, names.keys() & record.metrics.keys())

@@ -23,7 +23,7 @@ from tfnets.parameters import Derivation
 from tfnets.progress import duration
 
 # By epoch and once, of the weights that are kept: a chart of its own each.
-_BY_EPOCH = {"train": "train", "val": "val", "test": "test_by_epoch"}
+BY_EPOCH = {"train": "train", "val": "val", "test": "test_by_epoch"}
 ONCE = {"train": "final_train", "val": "final_val", "test": "test"}
 
 
@@ -109,7 +109,7 @@ def train_on(
         run.log_epoch(
             epoch,
             {
-                f"{_BY_EPOCH.get(split, split)}/{name}": value
+                f"{BY_EPOCH.get(split, split)}/{name}": value
                 for (split, name), value in parts
                 if name in shown
             },
