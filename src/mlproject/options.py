@@ -89,3 +89,15 @@ class Several(click.ParamType):
             if values[number] in values[:number]:
                 self.fail(f"{value!r} names {part} twice; give each once.", param, ctx)
         return tuple(values)
+
+
+class AutoSeveral(Several):
+    """Values separated by commas, each once, or ``auto``."""
+
+    def __init__(self, kind: click.ParamType):
+        super().__init__(kind)
+        self.name = f"auto|{self.name}"
+
+    def convert(self, value: Any, param, ctx) -> str | tuple:
+        """The values in their order, or ``"auto"``."""
+        return value if value == "auto" else super().convert(value, param, ctx)

@@ -69,15 +69,15 @@ def children(parent_id: str, experiment_id: str, condition: str = "") -> list[Re
                 return found
 
 
-def history(run_id: str, names: Iterable[str]) -> list[dict[str, float]]:
-    """The metrics of each epoch of a run, of those that it has."""
+def history(run_id: str, names: Iterable[str]) -> dict[int, dict[str, float]]:
+    """The metrics of a run at each step (epoch) where it has some, in their order."""
     client = mlflow.MlflowClient()
-    by_epoch: dict[int, dict[str, float]] = {}
+    by_step: dict[int, dict[str, float]] = {}
     with interrupt.held():
         for name in names:
             for metric in client.get_metric_history(run_id, name):
-                by_epoch.setdefault(metric.step, {})[name] = metric.value
-    return [by_epoch[step] for step in sorted(by_epoch)]
+                by_step.setdefault(metric.step, {})[name] = metric.value
+    return dict(sorted(by_step.items()))
 
 
 def end_running(parent: Parent, reason: str, name: str | None = None) -> None:

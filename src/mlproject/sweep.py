@@ -1,244 +1,152 @@
-"""Children of a parent run, executed on Dask: on a cluster of our own, or on one that is there.
+"""Trials under a parent run: which are done already, how far the rest is, which failed."""
 
-Each worker process imports TensorFlow and gets the data once. A worker that dies is
-replaced and its child runs again, in a new run; the old one ends as KILLED.
-"""
-
-import contextlib
-import logging
-import os
-import socket
-import threading
+import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Callable, Sequence
 
-import distributed
+import numpy as np
 
-from mlproject import circumstances, command, interrupt, records, tracking
-from tfnets.errors import InputError, first_line
+from mlproject import cluster, records, tracking
+from mlproject.cluster import Trial
+from mlproject.records import Record
+from mlproject.results import count
+from tfnets.errors import InputError
+from tfnets.progress import duration
 
-# How long the children have to end themselves after a signal, in seconds.
-_GRACE = 5.0
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A child that is to be run.
-
-    Attributes:
-        name: Its run's name; no two of a sweep have the same.
-        parameters: Options of the command that trains one network.
-        tags: Its run's tags.
-    """
-
-    name: str
-    parameters: dict
-    tags: dict[str, str]
+Done = dict[str, Record]  # by the trial's name
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A child that has run.
-
-    Attributes:
-        trial: Which.
-        error: Why it failed; empty if it did not.
-    """
-
-    trial: Trial
-    error: str = ""
-
-
-@contextlib.contextmanager
-def running(
-    trials: Sequence[Trial], module: str, digest: str, parent: tracking.Run, scheduler: str
-) -> Iterator[Iterator[Ended]]:
-    """Runs children; gives them as they end, in a ``with`` block, after which none runs.
+def resumed(
+    parent_id: str,
+    trials: Sequence[Trial],
+    stage: str,
+    digest: str | None,
+    run: tracking.Run,
+) -> Done:
+    """What an earlier parent, or one that it resumed itself, finished of the same trials.
 
     Args:
-        trials: What to run, in this order.
-        module: Name of the module that does it, with ``load_for(parameters)``, which
-            gives the data, and ``trial(data, parameters, run)``.
-        digest: The data's, so that no worker trains on other data.
-        parent: The run that they belong to.
-        scheduler: Address of a Dask cluster, ``"local"``, or ``"auto"`` for what
-            DASK_SCHEDULER_ADDRESS says, else local.
+        parent_id: Id of the earlier parent; ``"none"`` for none.
+        trials: What is wanted.
+        stage: What both parents do; the earlier one is to be of the same task and stage.
+        digest: Of the data that a run must have had; None if its parameters say it.
+        run: The parent now.
 
     Raises:
-        InputError: If the cluster cannot be reached, or would have to log to a file.
+        InputError: If there is no such run.
     """
-    if not trials:
-        yield iter(())
-        return
-    reference = parent.as_parent
-    with contextlib.ExitStack() as stack:
-        # The last that is done: what still runs then has lost its worker.
-        stack.callback(records.end_running, reference, "its worker was stopped")
-        client = _client(stack, scheduler, len(trials), reference.store)
-        data = client.submit(_load, module, trials[0].parameters, pure=False)
-        futures = {
-            # Else Dask takes what is submitted at once in any order.
-            client.submit(
-                _child, trial, module, data, digest, reference, pure=False, priority=-place
-            ): trial
-            for place, trial in enumerate(trials)
-        }
-        try:
-            yield _ended(futures)
-        except BaseException:
-            interrupt.answered()  # by ending, which must not be broken off by the same wish
-            with contextlib.suppress(Exception):  # why we end matters more
-                _stop(client, [data, *futures], reference.id)
-            raise
+    done: Done = {}
+    wanted = {
+        trial.name: {key: str(value) for key, value in trial.parameters.items()}
+        for trial in trials
+    }
+    first = parent_id
+    while parent_id != "none":
+        parent = records.get(parent_id)
+        if parent.tags.get("task") != run.task or parent.tags.get("stage") != stage:
+            raise InputError(f"resume is {parent_id!r}, which is no {stage} of {run.task}.")
+        if parent_id == first:
+            run.log_tags({"resumed": first})
+        query = "attributes.status = 'FINISHED' and tags.stage = 'trial'"
+        for each in records.children(parent.id, parent.experiment_id, query):
+            same = wanted.get(each.name, {}).items() <= each.parameters.items()
+            seen = digest is None or each.tags.get("data.digest") == digest
+            if each.name in wanted and same and seen:
+                done.setdefault(each.name, each)
+        parent_id = parent.tags.get("resumed", "none")
+    return done
 
 
-def _ended(futures: dict) -> Iterator[Ended]:
-    for future in distributed.as_completed(futures):
-        trial = futures[future]
-        try:
-            yield Ended(trial, future.result())
-        except distributed.scheduler.KilledWorker:
-            yield Ended(trial, "its worker died again and again; is there too little memory?")
-        except Exception as error:  # out of memory, a scheduler that is gone ...
-            yield Ended(trial, f"{type(error).__name__}: {first_line(error)}.")
+def train(
+    trials: Sequence[Trial],
+    done: Done,
+    *,
+    module: str,
+    digest: str | None,
+    scheduler: str,
+    judged_by: tuple[str, str],
+    after: Callable[[], None],
+    run: tracking.Run,
+) -> dict[str, str]:
+    """Trains what is not done, and adds it there; a line after each says how far it is.
 
+    Args:
+        trials: All of them.
+        done: What is done; grows.
+        module: As for :func:`mlproject.cluster.running`.
+        digest: Likewise.
+        scheduler: Likewise.
+        judged_by: The metric that tells good runs from bad ones, and its name in words.
+        after: Called when something is done.
+        run: The parent.
 
-def _client(
-    stack: contextlib.ExitStack, scheduler: str, trials: int, store: str
-) -> distributed.Client:
-    address = scheduler
-    if scheduler == "auto":
-        address = os.environ.get("DASK_SCHEDULER_ADDRESS") or "local"
-    if address == "local":
-        return _local(stack, trials)
-    if not store.startswith("http"):
-        raise InputError(
-            f"the runs of a Dask cluster ({address}) need an MLflow server to log to, "
-            f"http://host:port; MLFLOW_TRACKING_URI is {store}."
-        )
-    try:
-        client = stack.enter_context(distributed.Client(address, timeout=10))
-        client.wait_for_workers(1, timeout=60)
-        stack.enter_context(_prepared(client))
-    except Exception as error:  # each protocol and each missing package has its own
-        raise InputError(
-            f"scheduler {address!r}: no Dask cluster there whose workers have tfnets: "
-            f"{first_line(error)}; an address such as tcp://host:8786 is needed, or 'local'."
-        ) from None
-    return client
-
-
-def _local(stack: contextlib.ExitStack, trials: int) -> distributed.Client:
-    """A cluster of one single-threaded process a core, reachable from this machine only."""
-    # What starts here never hears Ctrl-C, or workers would end before we tell them to; and no
-    # signal comes between the cluster's start and its place on the stack.
-    with interrupt.held(), interrupt.blocked():
-        cluster = distributed.LocalCluster(
-            n_workers=min(circumstances.cpus(), trials),
-            threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            worker_dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-        )
-        stack.enter_context(cluster)
-        client = stack.enter_context(distributed.Client(cluster))
-    stack.enter_context(_prepared(client))
-    return client
-
-
-class _Prepare(distributed.WorkerPlugin):
-    """Imports TensorFlow as soon as a worker starts, also one that replaces another."""
-
-    name = "tfnets"
-
-    def setup(self, worker):
-        # A worker for each core: more threads would only get in each other's way.
-        for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-            os.environ.setdefault(name, "1")
-        command.start_tensorflow()
-
-
-@contextlib.contextmanager
-def _prepared(client: distributed.Client) -> Iterator[None]:
-    client.register_plugin(_Prepare())
-    try:
-        yield
-    finally:
-        with contextlib.suppress(Exception):  # the cluster may be gone
-            client.unregister_worker_plugin(_Prepare.name)
-
-
-def _stop(client: distributed.Client, futures: list, parent: str) -> None:
-    """Drops what waits, and lets what runs end its own run."""
-    client.cancel(futures, force=True)
-    client.run(_interrupt, parent)
-    end = time.monotonic() + _GRACE
-    while time.monotonic() < end and any(client.run(_is_busy, parent).values()):
-        time.sleep(0.1)
-
-
-# What follows runs in the workers.
-
-
-class _Now:
-    """Whose child this process is running; one at a time, for seeds are of the process."""
-
-    lock = threading.Lock()
-    parent: str | None = None
-    stopped: ClassVar[set[str]] = set()  # parents that want no more children
-
-
-def _is_busy(parent: str) -> bool:
-    return _Now.parent == parent
-
-
-def _interrupt(parent: str) -> None:
-    _Now.stopped.add(parent)
-    if _is_busy(parent):
-        interrupt.wish()
-
-
-def _load(module: str, parameters: dict):
-    return command.imported(module).load_for(parameters)
-
-
-def _child(trial: Trial, module: str, data, digest: str, parent: tracking.Parent) -> str:
-    """Runs one child; why it failed, or nothing."""
-    with _Now.lock:
-        interrupt.answered()  # should the wish have been for the child before
-        _Now.parent = parent.id
-        try:
-            if parent.id in _Now.stopped:
-                return "its sweep was stopped"
-            tracking.use(parent.store)
-            # Should this be its second start: where it ran first, nobody is left to end it,
-            # and it can have died when all was done.
-            records.end_running(parent, "its worker is gone", trial.name)
+    Returns:
+        Why the others failed, by their names.
+    """
+    failed: dict[str, str] = {}
+    rest = [trial for trial in trials if trial.name not in done]
+    if done:
+        _say(f"{len(done)} of {count(len(trials), 'run')} are there already")
+        after()
+    with cluster.running(rest, module, digest, run, scheduler) as ended:
+        started = time.monotonic()
+        for number, each in enumerate(ended, 1):
+            name = each.trial.name
+            if each.error:
+                failed[name] = each.error
+                _say(f"{name} failed: {each.error}")
+                continue
             query = "attributes.status = 'FINISHED'"
-            there = records.children(parent.id, parent.experiment_id, query)
-            if trial.name in [record.name for record in there]:
-                return ""
-            with tracking.run(
-                trial.name,
-                task=parent.task,
-                stage="trial",
-                parameters=trial.parameters,
-                tags=trial.tags,
-                parent=parent,
-            ) as run:
-                if data.digest != digest:
-                    raise InputError(
-                        f"{data.source} is not the same on {socket.gethostname()} as where the "
-                        "sweep was started; it must be the same everywhere."
-                    )
-                command.imported(module).trial(data, trial.parameters, run)
-        except InputError as error:
-            return str(error)
-        except interrupt.Interrupted as error:  # Dask could not hand it on
-            return str(error)
-        finally:
-            _Now.parent = None
-    return ""
+            found = records.children(run.id, run.experiment_id, query)
+            done[name] = next(record for record in found if record.name == name)
+            spent = time.monotonic() - started
+            left = spent / number * (len(rest) - number)
+            _say(_progress(name, done, judged_by, len(trials), left))
+            after()
+    return failed
+
+
+def refuse(failed: dict[str, str], total: int, advice: str, run: tracking.Run) -> None:
+    """Raises InputError for what failed, saying how to go on."""
+    if failed:
+        name, why = next(iter(failed.items()))
+        raise InputError(
+            f"{len(failed)} of {count(total, 'run')} failed, {name}: {why} The others are "
+            f"done: -P resume={run.id} trains only what is missing; {advice}."
+        )
+
+
+def values(trials: Sequence[Trial], done: Done, metric: str) -> list[float]:
+    """A metric of the trials that are done and have it."""
+    there = (done[trial.name] for trial in trials if trial.name in done)
+    return [record.metrics[metric] for record in there if metric in record.metrics]
+
+
+def spread(trials: Sequence[Trial], done: Done, metric: str, digits: int = 3) -> str:
+    """``"32.667 ± 1.737"``, mean and deviation in percent; says so if seeds are missing.
+
+    A single seed has no deviation: ``"32.667"``.
+    """
+    there, wanted = values(trials, done, metric), len(trials)
+    if not there:
+        return "-"
+    text = f"{100 * np.mean(there):.{digits}f}"
+    if wanted > 1:
+        text += f" ± {100 * np.std(there):.{digits}f}"
+    return text if len(there) == wanted else f"{text} ({len(there)} of {wanted})"
+
+
+def _progress(name: str, done: Done, judged_by: tuple[str, str], total: int, left: float) -> str:
+    metric, words = judged_by
+    best = max(done.values(), key=lambda record: record.metrics[metric])
+    parts = [
+        f"run {len(done)} of {total}: {name}, {words} {done[name].metrics[metric]:.4f}",
+        f"best so far {best.name}, {best.metrics[metric]:.4f}",
+    ]
+    if len(done) < total:
+        parts.append(f"{duration(left)} left")
+    return "; ".join(parts)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

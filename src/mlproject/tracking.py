@@ -7,47 +7,34 @@ import os
 import socket
 import sys
 import time
-import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import mlflow
-import numpy as np
 from mlflow.data.dataset_source_registry import get_dataset_source_from_json
+from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Metric, RunStatus
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model, ModelSignature
-from mlflow.types import Schema, TensorSpec
 from mlflow.utils import name_utils
 
-import tfnets
 from mlproject import circumstances, interrupt
 from mlproject.views import VIEWS
-from tfnets.dataset import Dataset
+from tfnets.dataset import SPLITS, Dataset, Split
 from tfnets.errors import InputError, first_line
 
-_MODEL = "model"
 _CONTEXTS = {"train": "training", "val": "validation", "test": "test"}
 
 
-# Otherwise every model is loaded again to answer its example: half a second a run.
-_UNTRIED = types.SimpleNamespace(
-    __name__="mlflow.tensorflow",
-    save_model=lambda validate_serving_input, **given: mlflow.tensorflow.save_model(**given),
-)
-
-
-def _timed(method: Callable) -> Callable:
-    """Adds the time that a method takes to its run's ``seconds``; says where logging failed.
+def timed(method: Callable) -> Callable:
+    """Adds the time that a function of a run takes to its ``seconds``; says where it failed.
 
     Signals wait until it is done: a transaction that one breaks off can keep the database
     locked, and then the run could not be ended.
     """
 
     @functools.wraps(method)
-    def timed(self, *args, **kwargs):
+    def timed_method(self, *args, **kwargs):
         interrupt.check()
         started = time.perf_counter()
         try:
@@ -59,7 +46,7 @@ def _timed(method: Callable) -> Callable:
         finally:
             self.seconds += time.perf_counter() - started
 
-    return timed
+    return timed_method
 
 
 @dataclass(frozen=True)
@@ -111,18 +98,18 @@ class Run:
         """Seconds since the run began."""
         return time.perf_counter() - self._started
 
-    @_timed
+    @timed
     def log_parameters(self, parameters: dict) -> None:
         """Logs parameters; what ``mlflow run`` has logged already stays as the user wrote it."""
         new = {key: v for key, v in parameters.items() if key not in self._known_parameters}
         mlflow.log_params(new)
 
-    @_timed
+    @timed
     def log_tags(self, tags: dict) -> None:
         """Logs tags."""
         mlflow.set_tags(tags)
 
-    @_timed
+    @timed
     def log_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
         """Logs the metrics of one epoch, with the epoch, from 1, as the step.
 
@@ -144,24 +131,25 @@ class Run:
             self._logged = time.perf_counter()
             self._cost = self._logged - started
 
-    @_timed
-    def log_metrics(self, metrics: dict[str, float]) -> None:
-        """Logs single values."""
-        mlflow.log_metrics(metrics, synchronous=True)
+    @timed
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Logs single values, or those at a step."""
+        mlflow.log_metrics(metrics, step, synchronous=True)
 
-    @_timed
+    @timed
     def log_dataset(self, data: Dataset) -> None:
         """Logs each split as an input of the run."""
         # Named in full: MLflow knows its local source by two names and warns that it must choose.
         source = get_dataset_source_from_json(json.dumps({"uri": data.source}), "local")
-        for name, split in data.splits.items():
-            described = mlflow.data.from_numpy(
-                split.x,
-                targets=split.y,
-                source=source,
-                name=data.name,
-                digest=f"{data.digest[:12]}-{name}",
-            )
+        for name in SPLITS:
+            split = getattr(data, name)
+            about = {"source": source, "name": data.name, "digest": f"{data.digest[:12]}-{name}"}
+            if isinstance(split, Split):
+                described = mlflow.data.from_numpy(split.x, targets=split.y, **about)
+            elif split is not None:  # drawn anew for every epoch: there is nothing to describe
+                described = MetaDataset(**about)
+            else:
+                continue
             given = {
                 "context": _CONTEXTS[name],
                 "tags": {"split": data.split_kind, "classes": ", ".join(data.classes)},
@@ -173,55 +161,22 @@ class Run:
                 mlflow.log_input(described, **given)
         mlflow.set_tags({"data.name": data.name, "data.digest": data.digest})
 
-    @_timed
+    @timed
     def log_text(self, text: str, path: str) -> None:
         """Logs a text file."""
         mlflow.log_text(text, path)
 
-    @_timed
+    @timed
     def log_table(self, columns: dict[str, Sequence], path: str) -> None:
         """Logs a table, given by columns, that the UI shows as one."""
         mlflow.log_table(columns, path)
 
-    @_timed
+    @timed
     def log_figure(self, figure, path: str) -> None:
         """Logs a matplotlib figure."""
         mlflow.log_figure(figure, path)
 
-    @_timed
-    def log_model(self, model, example: np.ndarray, description: dict) -> str:
-        """Logs a deployable Keras model with all that it needs elsewhere.
-
-        Args:
-            model: From one float32 input to a dictionary of outputs ``(batch,)``.
-            example: An input, ``(batch, ...)``.
-            description: What stands beside the model: class names, sample rate.
-
-        Returns:
-            The model's URI.
-        """
-        free = [-1 if size is None else size for size in model.inputs[0].shape]
-        outputs = [TensorSpec(np.dtype("float32"), (-1,), name) for name in model.output]
-        signature = ModelSignature(
-            Schema([TensorSpec(np.dtype("float32"), free)]), Schema(outputs)
-        )
-        return Model.log(
-            artifact_path=None,
-            flavor=_UNTRIED,
-            validate_serving_input=False,
-            model=model,
-            name=_MODEL,
-            signature=signature,
-            input_example=example,
-            # The layers' code travels with the model: it loads where tfnets is not installed.
-            code_paths=[str(Path(tfnets.__file__).parent)],
-            pip_requirements=[
-                f"{name}=={metadata.version(name)}" for name in ("tensorflow", "keras", "numpy")
-            ],
-            metadata=description,
-        ).model_uri
-
-    @_timed
+    @timed
     def describe(self, text: str) -> None:
         """Sets the run's description, in Markdown."""
         mlflow.set_tag("mlflow.note.content", text)
@@ -344,63 +299,6 @@ def use(store: str) -> None:
     """Says where this process logs to from now on."""
     if mlflow.get_tracking_uri() != store:
         mlflow.set_tracking_uri(store)
-
-
-def load_model(model: str, inputs: str, current: Run):
-    """Loads a deployable model.
-
-    Args:
-        model: ``"latest"``, a run's id, or any model URI
-            (``models:/name@alias``, ``runs:/id/model``).
-        inputs: What the ``"latest"`` model must take: the tag ``inputs`` of its run.
-        current: In whose task the ``"latest"`` is looked for, and first in whose experiment.
-
-    Returns:
-        The Keras model, the URI that it was loaded from, and the name of its run, which is
-        empty unless it is the latest.
-
-    Raises:
-        InputError: If there is no such model or it cannot be loaded.
-    """
-    with interrupt.held():  # what is broken off can keep the database locked
-        return _load(model, inputs, current)
-
-
-def _load(model: str, inputs: str, current: Run):
-    name = ""
-    if model == "latest":
-        info = _latest(inputs, current).info
-        uri, name = f"runs:/{info.run_id}/{_MODEL}", info.run_name
-    else:
-        uri = model if ":" in model or os.path.exists(model) else f"runs:/{model}/{_MODEL}"
-    try:
-        return mlflow.tensorflow.load_model(uri), uri, name
-    except Exception as error:  # what is wrong with somebody's model can be anything
-        raise InputError(
-            f"no model can be loaded from {model!r}: {first_line(error)}; give 'latest', the "
-            "id of a finished training run or a model URI."
-        ) from error
-
-
-def _latest(inputs: str, current: Run) -> mlflow.entities.Run:
-    """The newest finished run of a task that has a model, in its experiment or else in any."""
-    for where in ({"experiment_ids": [current.experiment_id]}, {"search_all_experiments": True}):
-        found = mlflow.search_runs(
-            **where,
-            filter_string=(
-                f"tags.task = '{current.task}' and tags.inputs = '{inputs}' and "
-                "attributes.status = 'FINISHED'"
-            ),
-            order_by=["attributes.start_time DESC"],
-            max_results=1,
-            output_format="list",
-        )
-        if found:
-            return found[0]
-    raise InputError(
-        f"there is no finished {current.task} run on {inputs} at {mlflow.get_tracking_uri()}; "
-        "train one first or name a model."
-    )
 
 
 def _absolute(uri: str) -> str:

@@ -105,6 +105,23 @@ _HAR = (
 )
 _HAR_SECTIONS = ("test", "final_val", "final_train", "val", "train", "test_by_epoch", "time")
 
+_ADDITION = (
+    "metrics.test/accuracy",
+    "metrics.test/digit_accuracy",
+    "metrics.steps/to_99",
+    "metrics.by_length/accuracy",
+    "metrics.time/train_s",
+    "metrics.params/total",
+    "params.cell",
+    "params.embedding_dim",
+    "params.hidden_size",
+    "params.num_layers",
+    "params.seq_len",
+    "params.optimizer",
+    "params.seed",
+)
+_ADDITION_SECTIONS = ("val", "train", "test", "by_length", "steps", "time", "params")
+
 # By task, the one to open first at the front.
 VIEWS = {
     "speech": (
@@ -134,6 +151,24 @@ VIEWS = {
             group_by=("tags.configuration", "tags.study"),
             filter="tags.stage = 'trial'",
             sections=_HAR_SECTIONS,
+        ),
+    ),
+    "addition": (
+        View(
+            "addition-results",
+            "Addition: results",
+            _ADDITION,
+            "metrics.test/accuracy",
+            sections=_ADDITION_SECTIONS,
+        ),
+        View(
+            "addition-studies",
+            "Addition: study means",
+            _ADDITION,
+            "metrics.test/accuracy",
+            group_by=("tags.configuration", "tags.study"),
+            filter="tags.stage = 'trial'",
+            sections=_ADDITION_SECTIONS,
         ),
     ),
 }

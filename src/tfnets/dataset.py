@@ -1,7 +1,7 @@
 """What every task's ``load`` returns and every training takes."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -31,6 +31,17 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Stream:
+    """A training split that is drawn anew for every epoch, without an end.
+
+    Attributes:
+        draw: ``(generator, n)`` -> a :class:`Split` of n samples.
+    """
+
+    draw: Callable[[np.random.Generator, int], Split]
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Samples in a train, a validation and a test split, with what a run says of them.
 
@@ -38,7 +49,7 @@ class Dataset:
         name: Name of the data, as a run shows it.
         source: Where it came from: a path, or what made it.
         classes: Class names; class number i is ``classes[i]``.
-        train, val, test: The splits; ``val`` can be None.
+        train, val, test: The splits; ``val`` can be None, ``train`` a :class:`Stream`.
         split_kind: How the splits were made, in words: ``"by speaker, from lists"``.
         digest: Hexadecimal digest of all splits' contents.
         standardised_by: The splits whose mean and deviation :meth:`standardise` takes: the
@@ -53,7 +64,7 @@ class Dataset:
     name: str
     source: str
     classes: tuple[str, ...]
-    train: Split
+    train: Split | Stream
     val: Split | None
     test: Split
     split_kind: str
@@ -66,13 +77,14 @@ class Dataset:
 
     @property
     def splits(self) -> dict[str, Split]:
-        """The splits that there are by name: ``train``, ``val``, ``test``."""
-        return {name: split for name in SPLITS if (split := getattr(self, name)) is not None}
+        """The splits that have samples of their own by name: ``train``, ``val``, ``test``."""
+        there = {name: getattr(self, name) for name in SPLITS}
+        return {name: split for name, split in there.items() if isinstance(split, Split)}
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one sample."""
-        return self.train.x.shape[1:]
+        return self.test.x.shape[1:]
 
     def standardise(self) -> "Dataset":
         """The data set with (x - mean) / std in every split.

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TextIO
 
 
@@ -84,11 +85,20 @@ class Epochs:
     Args:
         total: How many epochs there are.
         at_most: Whether it may end before, so that the time left is the longest.
+        steps: From an epoch to the steps made until then, to be said in its stead.
         stream: Where to print; standard error by default.
     """
 
-    def __init__(self, total: int, at_most: bool = False, stream: TextIO | None = None):
+    def __init__(
+        self,
+        total: int,
+        at_most: bool = False,
+        steps: Callable[[int], int] | None = None,
+        stream: TextIO | None = None,
+    ):
         self.total, self.stream = total, stream or sys.stderr
+        self._what = "step" if steps else "epoch"
+        self._number = steps or (lambda epoch: epoch)
         self.at_most = "at most " if at_most else ""
         self._since_first = 0.0
 
@@ -98,7 +108,8 @@ class Epochs:
         if epoch > 1:  # the first holds the compilation, too, and says little of the others
             self._since_first += seconds
             seconds = self._since_first / (epoch - 1)
-        words = [f"epoch {epoch:>{len(str(self.total))}}/{self.total}"]
+        number, last = self._number(epoch), self._number(self.total)
+        words = [f"{self._what} {number:>{len(str(last))}}/{last}"]
         for split in ("train", "val") if "val/loss" in metrics else ("train",):
             loss, accuracy = metrics[f"{split}/loss"], metrics[f"{split}/accuracy"]
             words.append(f"{split} loss {loss:.4f} accuracy {accuracy:.4f}")

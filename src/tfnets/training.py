@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 
@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfnets import optimizers
-from tfnets.dataset import Dataset, Split
+from tfnets.dataset import Dataset, Split, Stream
 from tfnets.errors import InputError
 from tfnets.loop import CLASSIFICATION, Execution, Loop, Objective
 from tfnets.progress import Epochs
@@ -24,12 +24,15 @@ class Recipe:
     """How to train; the defaults are the speech reports' (speech_rnn, section 1.3).
 
     Attributes:
-        epochs: Passes over the training split.
+        epochs: Passes over the training split; where it is a stream, in how many parts, each
+            with an evaluation after it, the steps are made.
+        steps: Steps in all, where the training split is a stream; else None.
         batch_size: Samples a step; the last step of an epoch may have fewer.
         optimizer: ``"adam"`` or ``"sgd"``, which make PyTorch's steps
             (:mod:`tfnets.optimizers`).
         learning_rate: Its step size; None for the reports' 0.001 of Adam, 0.01 of SGD.
         momentum: Of SGD; Adam ignores it.
+        nesterov: Whether SGD looks one step of momentum ahead.
         weight_decay: Of SGD, coupled as in PyTorch; Adam ignores it.
         clipnorm: The largest norm of the gradient of all weights together; longer ones are
             shortened to it (Pascanu et al. 2013, arXiv:1211.5063). 0 for no limit.
@@ -40,10 +43,12 @@ class Recipe:
     """
 
     epochs: int = 50
+    steps: int | None = None
     batch_size: int = 1024
     optimizer: str = "adam"
     learning_rate: float | None = None
     momentum: float = 0.9
+    nesterov: bool = False
     weight_decay: float = 1e-5
     clipnorm: float = 0.0
     patience: int | None = None
@@ -53,6 +58,7 @@ class Recipe:
     def __post_init__(self):
         for name, value, least, most in (
             ("epochs", self.epochs, 1, 2**31 - 1),
+            ("steps", self.epochs if self.steps is None else self.steps, self.epochs, 2**31 - 1),
             ("batch_size", self.batch_size, 1, 2**31 - 1),
             ("patience", 1 if self.patience is None else self.patience, 1, 2**31 - 1),
             ("seed", self.seed, 0, 2**32 - 1),
@@ -70,14 +76,18 @@ class Recipe:
 
     @property
     def _step(self) -> dict[str, float | None]:
-        names = ("learning_rate", "momentum", "weight_decay", "clipnorm")
+        names = ("learning_rate", "momentum", "nesterov", "weight_decay", "clipnorm")
         return {key: getattr(self, key) for key in names}
 
     @property
     def step(self) -> dict[str, float]:
-        """The numbers that count for the optimizer, ``{"learning_rate": 0.001}`` for Adam."""
+        """What counts for the optimizer, ``{"learning_rate": 0.001}`` for Adam."""
         chosen = optimizers.settings(self.optimizer, **self._step)
-        return {key: value for key, value in chosen.items() if key in self._step}
+        return {k: v for k, v in chosen.items() if k in self._step and v is not False}
+
+    def steps_after(self, epoch: int) -> int:
+        """How many of the steps are made after an epoch, from 0, of a stream."""
+        return self.steps * epoch // self.epochs
 
     def build_optimizer(self) -> keras.optimizers.Optimizer:
         """A new optimizer."""
@@ -98,6 +108,7 @@ class Trained:
         best: Number of the best epoch, from 1: the last, unless the recipe has a patience.
         seconds: Duration of the whole training, graph building included, what
             ``on_epoch`` does not.
+        drawing: Of these, seconds spent in drawing samples or their order.
     """
 
     model: keras.Model
@@ -105,6 +116,7 @@ class Trained:
     history: list[Metrics]
     best: int
     seconds: float
+    drawing: float
 
     @property
     def optimizer(self) -> keras.optimizers.Optimizer:
@@ -163,34 +175,41 @@ def train(
             patience ``"val"`` always is. Nothing is decided by any other.
 
     Raises:
-        InputError: If a loss stops being a finite number, or the recipe has a patience and
-            the data no validation split.
+        InputError: If a loss stops being a finite number, the recipe has a patience and the
+            data no validation split, or the recipe has steps and the data no stream.
     """
     if recipe.patience and data.val is None:
         raise InputError(f"{data.source}: without validation data there is no early stopping.")
+    if (recipe.steps is None) == isinstance(data.train, Stream):
+        raise InputError(
+            f"{data.source}: steps is {recipe.steps}; a number is needed for training samples "
+            "that are drawn anew, and None for others."
+        )
     if tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()
     started = time.perf_counter()
     keras.utils.set_random_seed(recipe.seed)
-    orders = np.random.default_rng(recipe.seed)
     model = build()
     optimizer = recipe.build_optimizer()
     loop = Loop(model, optimizer, objective, recipe.batch_size, execution or Execution())
     samples = {
         name: (tf.constant(split.x), tf.constant(split.y))
         for name, split in data.splits.items()
-        if name == "train" or name in watched or (name == "val" and recipe.patience)
+        if name != "train" and (name in watched or (name == "val" and recipe.patience))
     }
-    train = samples.pop("train")
     stopping = _Stopping(model, recipe)
     shown = lambda epoch, metrics: None  # noqa: E731
     if progress:
-        shown = Epochs(recipe.epochs, at_most=bool(recipe.patience))
+        steps = recipe.steps_after if recipe.steps else None
+        shown = Epochs(recipe.epochs, at_most=bool(recipe.patience), steps=steps)
     history: list[Metrics] = []
-    elsewhere = 0.0
+    elsewhere = drawing = 0.0
+    samples_of = _training_samples(data.train, recipe)
     for epoch in range(1, recipe.epochs + 1):
         epoch_started = time.perf_counter()
-        metrics = _named("train", loop.epoch(*train, orders.permutation(len(data.train))))
+        drawn = next(samples_of)
+        drawing += time.perf_counter() - epoch_started
+        metrics = _named("train", loop.epoch(*drawn))
         for name, split in samples.items():
             metrics |= _named(name, loop.evaluate(*split))
         _check(metrics, epoch, recipe)
@@ -204,7 +223,22 @@ def train(
             break
     best = stopping.restore(len(history))
     seconds = time.perf_counter() - started - elsewhere
-    return Trained(model, loop, history, best, seconds)
+    return Trained(model, loop, history, best, seconds, drawing)
+
+
+def _training_samples(
+    split: Split | Stream, recipe: Recipe
+) -> Iterator[tuple[tf.Tensor, tf.Tensor, np.ndarray]]:
+    """For each epoch the samples, their labels, and in which order to train on them."""
+    generator = np.random.default_rng(recipe.seed)
+    if isinstance(split, Split):
+        x, y = tf.constant(split.x), tf.constant(split.y)
+        while True:
+            yield x, y, generator.permutation(len(split))
+    for epoch in range(recipe.epochs):
+        steps = recipe.steps_after(epoch + 1) - recipe.steps_after(epoch)
+        drawn = split.draw(generator, steps * recipe.batch_size)
+        yield tf.constant(drawn.x), tf.constant(drawn.y), np.arange(len(drawn))
 
 
 class _Stopping:
@@ -244,10 +278,11 @@ def _named(split: str, metrics: Metrics) -> Metrics:
 
 
 def _check(metrics: Metrics, epoch: int, recipe: Recipe) -> None:
+    when = f"step {recipe.steps_after(epoch):,}" if recipe.steps else f"epoch {epoch}"
     for name, split in (("training", "train"), ("validation", "val"), ("test", "test")):
         loss = metrics.get(f"{split}/loss", 0.0)
         if not math.isfinite(loss):
             raise InputError(
-                f"the {name} loss is {loss} after epoch {epoch} with "
+                f"the {name} loss is {loss} after {when} with "
                 f"learning_rate {recipe.step['learning_rate']}; a smaller one is needed."
             )

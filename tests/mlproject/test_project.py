@@ -7,11 +7,12 @@ import click
 import pytest
 import yaml
 
+from mlproject.addition.commands import cli as addition
 from mlproject.har.commands import cli as har
 from mlproject.speech.commands import cli
 
 PROJECT = yaml.safe_load((Path(__file__).parents[2] / "MLproject").read_text())
-GROUPS = {"mlproject.speech": cli, "mlproject.har": har}
+GROUPS = {"mlproject.speech": cli, "mlproject.har": har, "mlproject.addition": addition}
 
 
 def entry_points():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlproject import registry, tracking
+from mlproject import models, registry, tracking
 from mlproject.har import published
 from mlproject.har.results import TOPS, load, settings
 from mlproject.har.train import Result, accuracies, draw, train_on
@@ -171,7 +171,7 @@ def _contest(version: Version, data: Dataset, run: tracking.Run) -> tuple[bool, 
 
 def _validation(uri: str, data: Dataset, run: tracking.Run) -> float:
     """Accuracy of a deployable model on the validation split."""
-    network, _, _ = tracking.load_model(uri, "acceleration", run)
+    network, _, _ = models.load(uri, "acceleration", run)
     shape, outputs = getattr(network, "input_shape", None), getattr(network, "output", None)
     if not isinstance(outputs, dict) or tuple(shape or ())[1:] != data.input_shape:
         raise InputError(f"it takes {shape}, these windows are {data.input_shape}.")

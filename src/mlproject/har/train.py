@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 import tfnets.har
-from mlproject import tracking
+from mlproject import models, tracking
 from mlproject.har.results import TOPS, load, log_data, settings
 from mlproject.results import (
     count,
@@ -131,7 +131,7 @@ def train_on(
     table = log_network(trained.model, run)
     deployed = tfnets.har.deployable(trained.model, data.classes)
     about = {"classes": list(data.classes), "data": data.name, "input": "acceleration"}
-    run.log_model(deployed, data.test.x[:1], about)
+    models.log(run, deployed, data.test.x[:1], about)
     result = Result(trained, metrics, table)
     _describe(result, recipe, data, run)
     return result

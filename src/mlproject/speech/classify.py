@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlproject import tracking
+from mlproject import models, tracking
 from tfnets.errors import InputError
 from tfnets.speech import wav
 
@@ -46,14 +46,14 @@ def classify(path: str, model: str, run: tracking.Run) -> Heard:
 
     Args:
         path: A WAV file, 16 kHz mono 16-bit PCM.
-        model: As for :func:`mlproject.tracking.load_model`.
+        model: As for :func:`mlproject.models.load`.
         run: In whose experiment the latest model is looked for first.
 
     Raises:
         InputError: For a clip that cannot be read or a model that does not take waveforms.
     """
     samples = wav.read(path).astype(np.float32) / 32768
-    network, uri, name = tracking.load_model(model, "waveforms", run)
+    network, uri, name = models.load(model, "waveforms", run)
     inputs, outputs = getattr(network, "input_shape", None), getattr(network, "output", None)
     if not isinstance(outputs, dict) or not isinstance(inputs, tuple) or len(inputs) != 2:
         what = f"takes inputs of shape {inputs}, not waveforms" if inputs else "is none of ours"

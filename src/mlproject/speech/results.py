@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 import tfnets.speech
-from mlproject import tracking
+from mlproject import models, tracking
 from mlproject.results import log_judgement, log_network, sizes
 from tfnets import evaluation
 from tfnets.dataset import Dataset
@@ -64,7 +64,7 @@ def evaluate(network: keras.Model, data: Dataset, run: tracking.Run) -> Evaluate
     run.log_metrics(metrics)
     log_judgement(test, data, run)
     table = log_network(network, run)
-    return Evaluated(network, test, table, run.log_model(deployed, _example(data), _about(data)))
+    return Evaluated(network, test, table, models.log(run, deployed, _example(data), _about(data)))
 
 
 def describe(

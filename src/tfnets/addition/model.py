@@ -1,12 +1,19 @@
 """The network that adds two numbers digit by digit (report addition_rnn)."""
 
+import functools
+
 import keras
 import tensorflow as tf
 from keras import layers
+from keras.initializers import GlorotUniform, Orthogonal, RandomNormal, RandomUniform
 
+from tfnets.addition.data import check_base
 from tfnets.errors import InputError
 from tfnets.layers import CELLS
 from tfnets.loop import Execution, Objective, right
+from tfnets.seeds import initializers
+
+INITIALIZERS = ("torch", "keras")
 
 
 def _loss(labels, logits):
@@ -20,7 +27,12 @@ def _accuracy(labels, logits):
     return tf.reduce_min(right(labels, logits), 1)
 
 
-OBJECTIVE = Objective(_loss, {"accuracy": _accuracy})
+def _digit_accuracy(labels, logits):
+    """The share of its digits that are right."""
+    return tf.reduce_mean(right(labels, logits), 1)
+
+
+OBJECTIVE = Objective(_loss, {"accuracy": _accuracy, "digit_accuracy": _digit_accuracy})
 
 
 def build(
@@ -30,6 +42,8 @@ def build(
     embedding_dim: int = 32,
     hidden_size: int = 64,
     num_layers: int = 2,
+    initializer: str = "torch",
+    seed: int | None = None,
 ) -> keras.Model:
     """Builds the report's adder: embedding, recurrent layers, a dense layer at every step.
 
@@ -44,18 +58,25 @@ def build(
         embedding_dim: Size of a digit's vector (the report's ``input_size``).
         hidden_size: Units of each recurrent layer.
         num_layers: Number of recurrent layers.
+        initializer: ``"torch"``: as PyTorch's modules start, in which the report trained:
+            embeddings from N(0, 1), all else uniform in +-1/sqrt(n), n the units of a
+            recurrent layer, the inputs of the dense one. ``"keras"``: as Keras' layers start.
+        seed: Decides the initial weights, whatever other threads do; None for Keras' choice.
 
     Returns:
         A functional model from digits ``(batch, time, 2)`` int32, the two numbers side by
         side, to the logits of the sum's digits ``(batch, time, base)``, for any time.
 
     Raises:
-        InputError: For an unknown cell, a base that is none, or a size below 1.
+        InputError: For an unknown cell or initializer, a base that is none, or a size below 1.
     """
-    if cell not in CELLS:
-        raise InputError(f"unknown cell {cell!r}; there is: {', '.join(CELLS)}.")
-    if not 2 <= base <= 36:
-        raise InputError(f"base is {base}; it must be from 2 to 36.")
+    for name, value, there in (
+        ("cell", cell, CELLS),
+        ("initializer", initializer, INITIALIZERS),
+    ):
+        if value not in there:
+            raise InputError(f"unknown {name} {value!r}; there is: {', '.join(there)}.")
+    check_base(base)
     for name, size in (
         ("embedding_dim", embedding_dim),
         ("hidden_size", hidden_size),
@@ -64,12 +85,38 @@ def build(
         if size < 1:
             raise InputError(f"{name} is {size}; it must be 1 or more.")
 
+    limit = hidden_size**-0.5
+    uniform = functools.partial(RandomUniform, -limit, limit)
+    start = initializers(
+        {
+            "torch": {
+                "embeddings": functools.partial(RandomNormal, 0, 1),
+                "kernel": uniform,
+                "recurrent": uniform,
+                "bias": uniform,
+            },
+            "keras": {
+                "embeddings": functools.partial(RandomUniform, -0.05, 0.05),
+                "kernel": GlorotUniform,
+                "recurrent": Orthogonal,
+            },
+        }[initializer],
+        seed,
+    )
+    form = {"unit_forget_bias": False} if cell == "lstm" and initializer == "torch" else {}
+
     inputs = keras.Input((None, 2), dtype="int32", name="digits")
-    x = layers.Embedding(base, embedding_dim, name="embedding")(inputs)
+    x = layers.Embedding(base, embedding_dim, name="embedding", **start("embeddings"))(inputs)
     x = layers.Reshape((-1, 2 * embedding_dim), name="side_by_side")(x)
-    for number in range(num_layers):
-        x = CELLS[cell](hidden_size, return_sequences=True, name=f"{cell}_{number + 1}")(x)
-    outputs = layers.Dense(base, name="logits")(x)
+    for number in range(1, num_layers + 1):
+        x = CELLS[cell](
+            hidden_size,
+            return_sequences=True,
+            name=f"{cell}_{number}",
+            **start("kernel", "recurrent", "bias"),
+            **form,
+        )(x)
+    outputs = layers.Dense(base, name="logits", **start("kernel", "bias"))(x)
     return keras.Model(inputs, outputs, name=f"addition_{cell}")
 
 

@@ -12,7 +12,7 @@ from tfnets.deployed import Finite, by_class
 from tfnets.errors import InputError
 from tfnets.layers import CELLS
 from tfnets.loop import Execution, Objective, right
-from tfnets.seeds import seeds
+from tfnets.seeds import initializers
 
 _UNIFORM = functools.partial(RandomUniform, -0.1, 0.1)
 _INITIALIZERS = {
@@ -129,13 +129,7 @@ def build(
     if num_classes < 2:
         raise InputError(f"num_classes is {num_classes}; a classifier needs 2 or more.")
 
-    each, kinds = seeds(seed), _INITIALIZERS[initializer]
-
-    def start(*names):
-        return {
-            f"{name}_initializer": kinds[name](seed=next(each)) for name in names if name in kinds
-        }
-
+    start = initializers(_INITIALIZERS[initializer], seed)
     form = start("kernel", "recurrent", "bias")
     if cell == "lstm" and initializer == "uniform":
         form["unit_forget_bias"] = False  # or it would be 1, whatever the initializer says

@@ -18,11 +18,11 @@ SWEEP = (sys.executable, "-m", "mlproject.har", "sweep", "--configurations", "20
 # As if the store were a server's, which the scheduler would need.
 NO_SERVER = """
 import contextlib, sys
-from mlproject import sweep
+from mlproject import cluster
 with contextlib.ExitStack() as stack:
     try:
-        sweep._client(stack, {address!r}, 1, "http://127.0.0.1:1")
-    except sweep.InputError as error:
+        cluster._client(stack, {address!r}, 1, "http://127.0.0.1:1")
+    except cluster.InputError as error:
         sys.exit(f"Error: {{error}}")
 """
 

@@ -8,10 +8,11 @@ import mlflow
 import numpy as np
 import pytest
 
-from mlproject import circumstances, interrupt, records, registry, tracking
-from mlproject.har import published, sweep
+from mlproject import circumstances, interrupt, records, registry, sweep, tracking
+from mlproject.cluster import Trial
+from mlproject.har import plan, published
 from mlproject.har.commands import CONFIGURATIONS, cli
-from mlproject.har.results import settings
+from mlproject.har.results import load, settings
 
 # Run 8 of the report, and one that it does not have.
 SMALL = {"configurations": "30x100x0.1,20x5x0.1", "seeds": "42,7", "epochs": 2}
@@ -201,12 +202,13 @@ def test_only_the_same_configuration_on_the_same_data_is_resumed(parent, windows
     given = {"data": str(windows), "register_as": "x", "scheduler": "local", "resume": "none"}
     defaults = {option.name: option.default for option in cli.commands["sweep"].params}
     given = defaults | given | {"configurations": ((20, 5, 0.1),), "seeds": (42,), "epochs": 2}
-    data = sweep.load(settings(given | sweep.trial_of((20, 5, 0.1), 42)))
+    data = load(settings(given | plan.trial_of((20, 5, 0.1), 42)))
     with tracking.run("resumes", task="har", stage="sweep", parameters={}) as run:
 
         def found(data=data, **changes):
-            (group,) = sweep.plan(given | changes, run)
-            return list(sweep._resumed(parent.info.run_id, group.trials, data, run))
+            (group,) = plan.plan(given | changes, run)
+            former = parent.info.run_id
+            return list(sweep.resumed(former, group.trials, "sweep", data.digest, run))
 
         assert found() == ["20x5x0.1 seed 42"]
         assert found(epochs=3) == []
@@ -264,13 +266,12 @@ def test_a_run_that_is_no_sweep_cannot_be_resumed(store, command, windows):
 
 
 def test_missing_seeds_show_in_the_tables():
-    trials = tuple(sweep.Trial(f"x seed {seed}", {}, {}) for seed in (1, 2, 3))
-    group = sweep.Group("x", (1, 2, 0.1), None, trials)
+    trials = [Trial(f"x seed {seed}", {}, {}) for seed in (1, 2, 3)]
     done, said = {}, []
     for seed in (1, 2, 3):
-        said.append(sweep._spread(group, done, "m"))
+        said.append(sweep.spread(trials, done, "m"))
         done[f"x seed {seed}"] = records.Record("id", "0", "", "FINISHED", {}, {"m": 0.5}, {})
-    said.append(sweep._spread(group, done, "m"))
+    said.append(sweep.spread(trials, done, "m"))
     assert said == ["-", "50.000 ± 0.000 (1 of 3)", "50.000 ± 0.000 (2 of 3)", "50.000 ± 0.000"]
 
 

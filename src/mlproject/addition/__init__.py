@@ -1,0 +1,1 @@
+"""Digit-wise addition: the entry points ``addition_rnn``, ``addition_study`` and ``add``."""

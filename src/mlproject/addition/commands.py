@@ -1,0 +1,187 @@
+"""The commands, what each of their options means, and nothing else."""
+
+import click
+
+from mlproject import command
+from mlproject.addition.studies import STUDIES
+from mlproject.options import AutoFloat, AutoSeveral, Several, options
+
+TASK = "addition"
+SEED = click.IntRange(0, 2**32 - 1)
+COUNT = click.IntRange(1, 2**31 - 1)
+
+TRAINING = (
+    click.option(
+        "--base",
+        type=click.IntRange(2, 36),
+        default=10,
+        help="Of the number system; 2 gives the binary adder of the report's section 1.2.",
+    ),
+    click.option(
+        "--initializer",
+        type=click.Choice(["torch", "keras"]),
+        default="torch",
+        help="Initial weights as PyTorch's modules have them, in which the report trained, or "
+        "Keras' own.",
+    ),
+    click.option("--steps", type=COUNT, default=3000, help="Optimizer steps."),
+    click.option("--batch-size", type=COUNT, default=200, help="Pairs a step, each drawn anew."),
+)
+
+
+@click.group(context_settings={"show_default": True})
+def cli():
+    """Digit-wise addition: train and study networks that add, and add with them."""
+
+
+@cli.command("rnn")
+@click.option(
+    "--cell",
+    type=click.Choice(["rnn", "lstm", "gru"]),
+    default="rnn",
+    help="Kind of the recurrent layers.",
+)
+@click.option(
+    "--embedding-dim",
+    type=COUNT,
+    default=32,
+    help="Size of a digit's vector, the report's input_size.",
+)
+@click.option("--hidden-size", type=COUNT, default=64, help="Units of each recurrent layer.")
+@click.option("--num-layers", type=COUNT, default=2, help="Recurrent layers.")
+@click.option(
+    "--seq-len",
+    type=click.IntRange(2, 100_000),
+    default=11,
+    help="Digits of a sum: those of a number and one for the carry.",
+)
+@options(TRAINING)
+@click.option(
+    "--optimizer",
+    type=click.Choice(["adam", "sgd"]),
+    default="adam",
+    help="Both make PyTorch's steps; adam with its defaults.",
+)
+@click.option(
+    "--momentum",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.0,
+    help="Of sgd; adam has none and ignores it.",
+)
+@click.option(
+    "--nesterov",
+    type=bool,
+    default=False,
+    help="Whether sgd looks a step of momentum ahead; adam ignores it.",
+)
+@click.option(
+    "--learning-rate",
+    type=AutoFloat(),
+    default="auto",
+    help="The optimizer's step size; 'auto' is 0.001 of adam, 0.1 of sgd.",
+)
+@click.option(
+    "--seed",
+    type=SEED,
+    default=0,
+    help="Decides the initial weights and the pairs that are drawn.",
+)
+@click.option(
+    "--lengths",
+    type=AutoSeveral(click.IntRange(2, 100_000)),
+    default="auto",
+    help="Other values of seq_len to test at, separated by commas; 'auto' is half of it, twice "
+    "and ten times.",
+)
+@click.option(
+    "--register-as",
+    default="auto",
+    help="Name in the model registry; 'auto' is adder, with another base adder-base2 and so on; "
+    "'none' registers nothing.",
+)
+def rnn(**parameters):
+    """Train the adder of report addition_rnn (17,482 parameters)."""
+    name = f"{parameters['cell']} {parameters['hidden_size']} {parameters['optimizer']}"
+    lengths = parameters["lengths"]
+    if lengths != "auto":
+        lengths = ",".join(map(str, lengths))
+    shown = parameters | {"lengths": lengths}
+    with _run(f"{name} seed {parameters['seed']}", "train", shown) as run:
+        click.echo(_imported("train").train(parameters, run))
+
+
+@cli.command("study")
+@click.option(
+    "--study",
+    type=click.Choice(["all", *STUDIES]),
+    default="hidden_size",
+    help="What is varied, or all eight studies one after the other.",
+)
+@click.option(
+    "--values",
+    default="report",
+    help="The values of what is varied, separated by commas; 'report' is those of the report.",
+)
+@click.option(
+    "--seeds",
+    type=Several(SEED),
+    default="0",
+    help="Train each with these seeds, separated by commas.",
+)
+@options(TRAINING)
+@click.option(
+    "--scheduler",
+    default="auto",
+    help="Address of a Dask cluster, tcp://host:8786; 'local' starts one of a process a core; "
+    "'auto' is DASK_SCHEDULER_ADDRESS if that is set, else local.",
+)
+@click.option(
+    "--resume",
+    default="none",
+    help="Id of a study that was broken off: what finished there in the same way is not trained "
+    "again.",
+)
+def study(**parameters):
+    """Vary one thing at a time, as the report does, and set the results beside its own."""
+    of_rnn = {option.name: option for option in cli.commands["rnn"].params}
+    defaults = {name: option.default for name, option in of_rnn.items()}
+    shown = parameters | {"seeds": ",".join(map(str, parameters["seeds"]))}
+    if parameters["values"] != "report":
+        if parameters["study"] == "all":
+            raise click.UsageError("values must be 'report' for study all; name one study.")
+        kind = Several(of_rnn[STUDIES[parameters["study"]].varies].type)
+        parameters["values"] = kind.convert(parameters["values"], None, None)
+    name = f"study {parameters['study']}, seeds {shown['seeds']}"
+    with _run(name, "study", shown) as run:
+        click.echo(_imported("study").study(parameters, defaults, run))
+
+
+@cli.command("add")
+@click.option("--a", required=True, help="A number, such as 123456789.")
+@click.option("--b", required=True, help="Another.")
+@click.option(
+    "--model",
+    default="models:/adder@champion",
+    help="A model URI such as models:/adder-base2@champion, a run's id, or 'latest' (the newest "
+    "finished training, of this experiment if it has one).",
+)
+def add(**parameters):
+    """Say what a trained network takes for the sum of two numbers, and whether it is right."""
+    with _run("add", "add", parameters) as run:
+        module = _imported("add")
+        answer = module.add(parameters["a"], parameters["b"], parameters["model"], run)
+        click.echo(answer)  # first of all: no trouble with logging may cost the answer
+        module.log(answer, run)
+
+
+def _run(name: str, stage: str, parameters: dict):
+    """A tracked run."""
+    return command.imported("mlproject.tracking").run(
+        name, task=TASK, stage=stage, parameters=parameters
+    )
+
+
+def _imported(module: str):
+    """The module that does a command's work; it needs TensorFlow."""
+    command.start_tensorflow()
+    return command.imported(f"mlproject.addition.{module}")

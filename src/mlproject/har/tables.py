@@ -1,0 +1,116 @@
+"""What a sweep comes to, as the report's tables, ours beside the published."""
+
+import textwrap
+from collections.abc import Sequence
+from statistics import mean
+
+from mlproject.har.plan import Group
+from mlproject.har.results import TOPS
+from mlproject.har.train import ONCE
+from mlproject.results import sizes
+from mlproject.sweep import Done, spread, values
+from tfnets import tables
+from tfnets.dataset import Dataset
+
+_NOTE = (
+    "Trained here on {data} ({sizes}; split {split}), protocol {protocol}, {epochs} epochs, seeds "
+    "{seeds}: mean ± standard deviation (ddof 0, as in the report), in percent, at the last step. "
+    "'har_rnn' is what the report publishes, on the course's recordings: other data, so compare "
+    "rows with rows."
+)
+
+
+def note(parameters: dict, data: Dataset) -> str:
+    """What the numbers are of, below the tables."""
+    return _NOTE.format(
+        data=data.name,
+        sizes=sizes(data),
+        split=data.split_kind,
+        protocol=parameters["protocol"],
+        epochs=parameters["epochs"],
+        seeds=", ".join(map(str, parameters["seeds"])),
+    )
+
+
+def _theirs(group: Group, split: str, name: str) -> str:
+    if group.published is None:
+        return "-"
+    values = getattr(group.published, split)[name]
+    return "{:.3f} ± {:.3f}".format(*values)
+
+
+def results(groups: Sequence[Group], done: Done, data: Dataset) -> str:
+    """Table II: test accuracy of each configuration."""
+    columns = {"run": [group.name for group in groups]}
+    for number, name in enumerate(tops(data), 1):
+        metric = f"{ONCE['test']}/{name}"
+        columns[f"top-{number}"] = [spread(g.trials, done, metric) for g in groups]
+        columns[f"har_rnn, top-{number}"] = [_theirs(g, "test", name) for g in groups]
+    return tables.text(columns)
+
+
+def tops(data: Dataset) -> tuple[str, ...]:
+    """The accuracies that say something with so many classes."""
+    return TOPS[: len(data.classes) - 1]
+
+
+def text(groups: Sequence[Group], done: Done, data: Dataset, note: str) -> str:
+    """The report's tables I to V, ours beside the published."""
+    seconds = [values(group.trials, done, "time/train_s") for group in groups]
+    first = {
+        "run": [group.name for group in groups],
+        "batch size": [str(group.configuration[0]) for group in groups],
+        "units": [str(group.configuration[1]) for group in groups],
+        "learning rate": [f"{group.configuration[2]:g}" for group in groups],
+        "epochs": [str(group.trials[0].parameters["epochs"]) for group in groups],
+        "seconds": [f"{mean(each):.1f}" if each else "-" for each in seconds],
+        "har_rnn, seconds (NumPy)": [
+            f"{g.published.seconds:.1f}" if g.published else "-" for g in groups
+        ],
+    }
+    parts = [
+        f"Table I: settings and training time\n\n{tables.text(first)}",
+        f"Table II: test accuracy\n\n{results(groups, done, data)}",
+    ]
+    numerals = ("III", "IV", "V")
+    for number, name in enumerate(tops(data), 1):
+        columns = {"run": [group.name for group in groups]}
+        for split, title in (("train", "training"), ("val", "validation"), ("test", "test")):
+            if getattr(data, split) is None:
+                continue
+            metric = f"{ONCE[split]}/{name}"
+            columns[title] = [spread(g.trials, done, metric) for g in groups]
+            if split != "val":
+                columns[f"har_rnn, {title}"] = [_theirs(group, split, name) for group in groups]
+        parts.append(
+            f"Table {numerals[number - 1]}: top-{number} accuracy\n\n{tables.text(columns)}"
+        )
+    return "\n\n\n".join([*parts, textwrap.fill(note, 88)]) + "\n"
+
+
+def runs(groups: Sequence[Group], done: Done) -> dict[str, list]:
+    """One row a run with its numbers, by columns."""
+    rows = [
+        (group, trial, done[trial.name])
+        for group in groups
+        for trial in group.trials
+        if trial.name in done
+    ]
+    metrics = sorted(
+        {
+            name
+            for _, _, record in rows
+            for name in record.metrics
+            if name.startswith(tuple(f"{each}/" for each in ONCE.values()))
+        }
+    )
+    columns = {
+        "run": [record.name for _, _, record in rows],
+        "run_id": [record.id for _, _, record in rows],
+        "batch_size": [group.configuration[0] for group, _, _ in rows],
+        "units": [group.configuration[1] for group, _, _ in rows],
+        "learning_rate": [group.configuration[2] for group, _, _ in rows],
+        "seed": [trial.parameters["seed"] for _, trial, _ in rows],
+        "train_s": [record.metrics["time/train_s"] for _, _, record in rows],
+    }
+    return columns | {name: [r.metrics.get(name) for _, _, r in rows] for name in metrics}

@@ -1,0 +1,163 @@
+"""A trained network that adds numbers as one writes them."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfnets.addition.data import SYMBOLS, add
+from tfnets.dataset import Split
+from tfnets.errors import InputError
+
+# Digits that the network sees at once; a bound on memory.
+_AT_ONCE = 2**18
+
+
+class Adder:
+    """Adds two numbers, written as strings, by a network.
+
+    Args:
+        network: From digits ``(batch, time, 2)`` to logits ``(batch, time, base)``, for any
+            time.
+        seq_len: Digits of the longest sum that it was trained for; numbers have one less.
+        base: Of the number system.
+    """
+
+    def __init__(self, network: keras.Model, seq_len: int = 11, base: int = 10):
+        self.network, self.seq_len, self.base = network, seq_len, base
+        any_length = tf.TensorSpec((None, None, 2), tf.int32)
+        # Traced once for all lengths, of which each call can have another.
+        self._answer = tf.function(
+            lambda digits: tf.argmax(network(digits, training=False), -1, tf.int32),
+            input_signature=[any_length],
+            autograph=False,
+        )
+
+    def add(self, a: Sequence[str], b: Sequence[str]) -> list[str]:
+        """What the network says the sums are.
+
+        It sees as many digits as the longer of two numbers has, and one more for the carry.
+
+        Args:
+            a: Numbers such as ``"123456789"``; letters above 9 can be large or small.
+            b: As many others.
+
+        Returns:
+            For each pair the answer, without leading zeros.
+
+        Raises:
+            InputError: For anything but digits of the base, a negative number, no number, or
+                one of more digits than were trained on.
+        """
+        if len(a) != len(b):
+            raise InputError(f"there are {len(a)} a and {len(b)} b; as many of each are needed.")
+        pairs = [
+            (self._digits("a", one), self._digits("b", other))
+            for one, other in zip(a, b, strict=True)
+        ]
+        lengths = [max(map(len, pair)) + 1 for pair in pairs]
+        digits = np.zeros((len(pairs), max(lengths, default=1), 2), np.int32)
+        for row, pair in zip(digits, pairs, strict=True):
+            for column, number in enumerate(pair):
+                row[: len(number), column] = number
+        answers = self.answer(digits)
+        return [text(row[:n], self.base) for row, n in zip(answers, lengths, strict=True)]
+
+    def answer(self, digits: np.ndarray) -> np.ndarray:
+        """The digits ``(n, time)`` that the network gives for those of two numbers."""
+        answers = [np.empty((0, digits.shape[1]), np.int32)]
+        n = max(1, _AT_ONCE // digits.shape[1])
+        for start in range(0, len(digits), n):
+            answers.append(self._answer(digits[start : start + n]).numpy())
+        return np.concatenate(answers)
+
+    def judge(self, split: Split, most: int = 5) -> tuple[dict[str, float], dict[str, list]]:
+        """How well the network adds the pairs of a split.
+
+        Args:
+            split: Digits ``x`` ``(n, time, 2)`` and those of the sums ``y`` ``(n, time)``.
+            most: How many mistakes to show.
+
+        Returns:
+            ``accuracy``, the share of sums with every digit right, and ``digit_accuracy``;
+            and of the first mistakes, by columns, ``seq_len`` (digits of a sum), ``a``,
+            ``b``, ``answer``, ``sum`` (the right one) and ``wrong_digits``, their number.
+        """
+        answers = self.answer(split.x)
+        wrong = (answers != split.y).sum(axis=1)
+        rows = np.flatnonzero(wrong)[:most]
+
+        def written(digits: np.ndarray) -> list[str]:
+            return [text(digits[row], self.base) for row in rows]
+
+        length = split.x.shape[1]
+        metrics = {
+            "accuracy": float((wrong == 0).mean()),
+            "digit_accuracy": float(1 - wrong.mean() / length),
+        }
+        return metrics, {
+            "seq_len": [length] * len(rows),
+            "a": written(split.x[..., 0]),
+            "b": written(split.x[..., 1]),
+            "answer": written(answers),
+            "sum": written(split.y),
+            "wrong_digits": wrong[rows].tolist(),
+        }
+
+    def _digits(self, name: str, number: str) -> list[int]:
+        digits = digits_of(number, self.base, name)
+        if len(digits) >= self.seq_len:
+            raise InputError(
+                f"{name} is {_short(number)}, which has {len(digits)} digits; this network was "
+                f"trained for numbers of up to {self.seq_len - 1}."
+            )
+        return digits
+
+
+def exact_sum(a: str, b: str, base: int = 10) -> str:
+    """The sum of two numbers of any length as a string, by the carry.
+
+    Raises:
+        InputError: For anything but digits of the base.
+    """
+    numbers = digits_of(a, base, "a"), digits_of(b, base, "b")
+    digits = np.zeros((1, max(map(len, numbers)) + 1, 2), np.int32)
+    for column, number in enumerate(numbers):
+        digits[0, : len(number), column] = number
+    return text(add(digits, base)[0], base)
+
+
+def digits_of(number: str, base: int = 10, name: str = "the number") -> list[int]:
+    """The digits of a number, the least significant first, without leading zeros but for 0.
+
+    Raises:
+        InputError: For anything but digits of the base; it calls the number by its name.
+    """
+    needed = "" if base == 10 else f" of base {base}"
+    needed = f"digits{needed} are needed, {SYMBOLS[0]} to {SYMBOLS[base - 1]}"
+    if not isinstance(number, str):
+        raise InputError(f"{name} is {number!r}, which is no string; {needed}.")
+    if not number:
+        raise InputError(f"{name} is empty; {needed}.")
+    values = [SYMBOLS.find(symbol) for symbol in reversed(number.lower())]
+    if number.startswith("-") and number[1:]:
+        raise InputError(f"{name} is {_short(number)}; negative numbers cannot be added here.")
+    for place, value in enumerate(reversed(values)):
+        if not 0 <= value < base:
+            raise InputError(
+                f"{name} is {_short(number)}; {needed}, and {number[place]!r} is none."
+            )
+    while len(values) > 1 and not values[-1]:
+        values.pop()
+    return values
+
+
+def text(digits: Sequence[int], base: int = 10) -> str:
+    """A number as one writes it: ``"125"`` for the digits 5, 2, 1, 0."""
+    written = "".join(SYMBOLS[digit] for digit in reversed(digits))
+    return written.lstrip("0") or "0"
+
+
+def _short(number: str) -> str:
+    return repr(number) if len(number) <= 40 else f"{number[:20]!r}..."
