@@ -65,7 +65,9 @@ def _empty_store(tmp_path_factory):
     import mlflow
 
     path = tmp_path_factory.mktemp("store") / "empty.db"
-    mlflow.MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path.parent)  # where the first experiment's artifacts go for good
+        mlflow.MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
     return path
 
 

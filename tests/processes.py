@@ -6,10 +6,12 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import sysconfig
 import time
 import urllib.request
 
+import mlflow
 import pytest
 
 from mlproject import interrupt
@@ -89,16 +91,46 @@ def is_up(address):
         return False
 
 
-def ask_server(start, uri, inputs):
-    """What ``mlflow models serve`` answers to inputs."""
+def serve(start, uri):
+    """Starts ``mlflow models serve``; a function that asks it."""
     port = free_port()
     words = ("mlflow", "models", "serve", "-m", uri, "--env-manager", "local")
     server = start(*words, "-p", str(port))
     wait_for(lambda: is_up(f"http://127.0.0.1:{port}/ping"), "the server's start", server)
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/invocations",
-        data=json.dumps({"inputs": inputs.tolist()}).encode(),
-        headers={"Content-Type": "application/json"},
+
+    def ask(inputs, key="inputs"):
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/invocations",
+            data=json.dumps({key: inputs}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return json.load(answer)["predictions"]
+
+    return ask
+
+
+def where_nothing_is_installed(code, folder):
+    """The last line, as JSON, that a program prints where tfnets and mlproject are not installed.
+
+    MLflow is, and logs to the same store.
+    """
+    # -S leaves out what the editable installation put on the path; -I the current folder.
+    before = f"""
+import sys
+sys.path += {[sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]!r}
+import importlib.util, json
+assert importlib.util.find_spec("tfnets") is None
+assert importlib.util.find_spec("mlproject") is None
+import mlflow
+mlflow.set_tracking_uri({mlflow.get_tracking_uri()!r})
+"""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", before + code],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        cwd=folder,
     )
-    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-        return json.load(answer)["predictions"]
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.strip().splitlines()[-1])

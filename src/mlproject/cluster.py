@@ -1,7 +1,8 @@
 """Children of a parent run, executed on Dask: on a cluster of our own, or on one that is there.
 
-Each worker process imports TensorFlow and gets the data once. A worker that dies is
-replaced and its child runs again, in a new run; the old one ends as KILLED.
+Each worker process imports TensorFlow once, and gets the data once if all children share
+them. A worker that dies is replaced and its child runs again, in a new run; the old one ends
+as KILLED.
 """
 
 import contextlib

@@ -19,7 +19,7 @@ def main(cli: click.Group) -> None:
     code 1 (2 for parameters that cannot be parsed), an interruption with 128 + signal.
     An MLflow run that ``mlflow run`` made for us ends with us in any case.
     """
-    from tfnets.errors import InputError
+    from tfnets.errors import InputError, first_line
 
     try:
         interrupt.listen()
@@ -31,6 +31,9 @@ def main(cli: click.Group) -> None:
             code, message, status = 1, str(error), "FAILED"
         except click.ClickException as error:
             code, message, status = error.exit_code, error.format_message(), "FAILED"
+        except MemoryError as error:
+            code, status = 1, "FAILED"
+            message = f"there is too little memory: {first_line(error)}."
         interrupt.answered()
         message = " ".join(message.split())
         click.echo(f"Error: {message}", err=True)

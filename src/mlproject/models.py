@@ -93,12 +93,7 @@ def log_program(
             python_model=str(program),
             artifacts={"network": str(file)},
             model_config=description,
-            signature=ModelSignature(
-                *(
-                    Schema([ColSpec("string", name) for name in each])
-                    for each in (example, outputs)
-                )
-            ),
+            signature=ModelSignature(_strings(example), _strings(outputs)),
             input_example=pd.DataFrame([example]),
             description=description,
             packages=("mlflow",),

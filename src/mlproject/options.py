@@ -101,3 +101,19 @@ class AutoSeveral(Several):
     def convert(self, value: Any, param, ctx) -> str | tuple:
         """The values in their order, or ``"auto"``."""
         return value if value == "auto" else super().convert(value, param, ctx)
+
+
+class OneOf(click.ParamType):
+    """One of some names, or what another type takes.
+
+    Args:
+        names: The names.
+        kind: The other type.
+    """
+
+    def __init__(self, names: Sequence[str], kind: click.ParamType):
+        self.names, self.kind, self.name = names, kind, kind.name
+
+    def convert(self, value: Any, param, ctx) -> Any:
+        """The name, or what the other type makes of it."""
+        return value if value in self.names else self.kind.convert(value, param, ctx)

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def resumed(
     parent_id: str,
     trials: Sequence[Trial],
     stage: str,
-    digest: str | None,
+    digests: Mapping[str, str],
     run: tracking.Run,
 ) -> Done:
     """What an earlier parent, or one that it resumed itself, finished of the same trials.
@@ -29,11 +29,11 @@ def resumed(
         parent_id: Id of the earlier parent; ``"none"`` for none.
         trials: What is wanted.
         stage: What both parents do; the earlier one is to be of the same task and stage.
-        digest: Of the data that a run must have had; None if its parameters say it.
+        digests: By the trial's name that of the data that its run must have had.
         run: The parent now.
 
     Raises:
-        InputError: If there is no such run.
+        InputError: If there is no such run, or it is of another task or stage.
     """
     done: Done = {}
     wanted = {
@@ -50,7 +50,7 @@ def resumed(
         query = "attributes.status = 'FINISHED' and tags.stage = 'trial'"
         for each in records.children(parent.id, parent.experiment_id, query):
             same = wanted.get(each.name, {}).items() <= each.parameters.items()
-            seen = digest is None or each.tags.get("data.digest") == digest
+            seen = each.tags.get("data.digest") == digests.get(each.name)
             if each.name in wanted and same and seen:
                 done.setdefault(each.name, each)
         parent_id = parent.tags.get("resumed", "none")
@@ -85,6 +85,7 @@ def train(
     """
     failed: dict[str, str] = {}
     rest = [trial for trial in trials if trial.name not in done]
+    _say(f"{count(len(rest), 'run')} to train; should this be broken off, -P resume={run.id}")
     if done:
         _say(f"{len(done)} of {count(len(trials), 'run')} are there already")
         after()

@@ -111,7 +111,7 @@ class Run:
 
     @timed
     def log_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
-        """Logs the metrics of one epoch, with the epoch, from 1, as the step.
+        """Logs the metrics of one epoch, with its number, from 1, or the optimizer's step.
 
         At once, unless epochs are so short that this would take a fiftieth of the time;
         then those of up to five seconds together, the last ones at the run's end, however

@@ -16,8 +16,8 @@ class Split:
     """The samples of one split.
 
     Attributes:
-        x: Samples, ``(n, ...)`` float32.
-        y: Class numbers, ``(n,)`` int32.
+        x: Samples, ``(n, ...)`` float32; in addition digits, int32.
+        y: Class numbers, ``(n,)`` int32; in addition one for each digit, ``(n, time)``.
         groups: Who each sample comes from (speaker, subject), ``(n,)`` strings, or
             None where that is not known.
     """
@@ -51,7 +51,7 @@ class Dataset:
         classes: Class names; class number i is ``classes[i]``.
         train, val, test: The splits; ``val`` can be None, ``train`` a :class:`Stream`.
         split_kind: How the splits were made, in words: ``"by speaker, from lists"``.
-        digest: Hexadecimal digest of all splits' contents.
+        digest: Hexadecimal digest of all splits' contents, where they have any.
         standardised_by: The splits whose mean and deviation :meth:`standardise` takes: the
             source's training data, also what was held out of it.
         mean, std: What the samples were standardised with; None before

@@ -1,11 +1,9 @@
 """What only shows in processes of their own: ``mlflow run``, signals, seeds, serving."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import sysconfig
 import time
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import mlflow
 import numpy as np
 import pytest
 
-from processes import PATIENCE, ask_server, wait_for
+from processes import PATIENCE, serve, wait_for, where_nothing_is_installed
 from tfnets.speech import wav
 
 ROOT = Path(__file__).parents[2]
@@ -333,37 +331,22 @@ def sound(trained):
 
 def test_the_model_loads_where_tfnets_is_not_installed(trained, sound, tmp_path):
     np.save(tmp_path / "sound.npy", sound)
-    # -S leaves out what the editable installation put on the path; -I the current folder.
     code = f"""
-import sys
-sys.path += {[sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]!r}
-import importlib.util, json
-assert importlib.util.find_spec("tfnets") is None
-assert importlib.util.find_spec("mlproject") is None
-import mlflow, numpy
-mlflow.set_tracking_uri({mlflow.get_tracking_uri()!r})
+import numpy
 model = mlflow.pyfunc.load_model("runs:/{trained}/model")
 answer = model.predict(numpy.load({str(tmp_path / "sound.npy")!r}))
 import tfnets
 assert "/code/tfnets/" in tfnets.__file__, tfnets.__file__
 print(json.dumps({{name: float(value[0]) for name, value in answer.items()}}))
 """
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout.strip().splitlines()[-1])
+    answer = where_nothing_is_installed(code, tmp_path)
     here = mlflow.pyfunc.load_model(f"runs:/{trained}/model").predict(sound)
     assert answer == {name: pytest.approx(float(here[name][0]), abs=1e-6) for name in here}
 
 
 def test_the_model_answers_over_http(trained, sound, start):
     uri = f"runs:/{trained}/model"
-    predictions = ask_server(start, uri, sound)
+    predictions = serve(start, uri)(sound.tolist())
     here = mlflow.pyfunc.load_model(uri).predict(sound)
     assert list(predictions) == ["no", "go", "down"]
     for name, (value,) in predictions.items():

@@ -84,3 +84,14 @@ def test_epochs_say_how_long_the_rest_takes_without_the_first_ones_compilation()
     assert lines[1].endswith("3.0 s, 30 s left")
     assert lines[2].endswith("5.0 s, 36 s left")
     assert lines[3].endswith("4.0 s")
+
+
+def test_steps_are_said_instead_of_epochs():
+    stream = io.StringIO()
+    report = Epochs(3, steps=lambda epoch: 50 * epoch, stream=stream)
+    metrics = {"train/loss": 1, "train/accuracy": 0.5, "time/epoch_s": 2.0}
+    for epoch in (1, 3):
+        report(epoch, metrics)
+    first, last = stream.getvalue().splitlines()
+    assert first == "step  50/150  train loss 1.0000 accuracy 0.5000  2.0 s, 4 s left"
+    assert last == "step 150/150  train loss 1.0000 accuracy 0.5000  2.0 s"

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tfnets import evaluation, figures, optimizers, speech, training
-from tfnets.dataset import Dataset, Split
+from tfnets.dataset import Dataset, Split, Stream
 from tfnets.errors import InputError
 from tfnets.loop import CLASSIFICATION, Execution, Objective, right
 
@@ -520,3 +520,64 @@ def test_an_evaluation_holds_the_judgement_of_the_likeliest_classes():
     assert result.by_class == judgement.by_class
     assert set(result.metrics) == {"loss", "accuracy", "top2"}
     assert result.confusion.trace() / 40 == result.metrics["accuracy"]
+
+
+def streamed(seen, data=None):
+    """The toy data, but training samples are drawn anew; what was drawn is added to the list."""
+    data = data or toy()
+
+    def draw(generator, n):
+        rows = generator.integers(0, len(data.train), n)
+        seen.append(rows)
+        return Split(data.train.x[rows], data.train.y[rows])
+
+    return replace(data, train=Stream(draw))
+
+
+def test_a_stream_is_drawn_anew_for_every_epoch_and_gives_as_many_steps_as_one_says():
+    drawn = []
+    trained = train_linear(streamed(drawn), epochs=3, steps=10, batch_size=4)
+    # Ten steps in three parts.
+    assert [len(rows) for rows in drawn] == [12, 12, 16]
+    assert trained.optimizer.iterations == 10
+    assert len(trained.history) == 3
+    assert len(np.unique(np.concatenate(drawn))) > 20
+    assert 0 < trained.drawing < trained.seconds
+    again = []
+    same = train_linear(streamed(again), epochs=3, steps=10, batch_size=4)
+    assert figures_of(same) == figures_of(trained)
+    other = []
+    train_linear(streamed(other), epochs=3, steps=10, batch_size=4, seed=1)
+    assert all((a == b).all() for a, b in zip(drawn, again, strict=True))
+    assert any((a != b).any() for a, b in zip(drawn, other, strict=True))
+
+
+def test_a_stream_is_trained_on_as_it_comes():
+    """The same steps as by hand, one batch after the other."""
+    drawn = []
+    data = toy()
+    given = {"epochs": 2, "steps": 4, "batch_size": 8, "momentum": 0.5, "nesterov": True}
+    trained = train_linear(streamed(drawn, data), weight_decay=0.0, **given)
+    keras.utils.set_random_seed(0)
+    model = linear(data)
+    model.compile(
+        keras.optimizers.SGD(0.1, momentum=0.5, nesterov=True), "sparse_categorical_crossentropy"
+    )
+    for rows in np.concatenate(drawn).reshape(4, 8):
+        model.train_on_batch(data.train.x[rows], data.train.y[rows])
+    for ours, theirs in zip(trained.model.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_steps_belong_to_streams_and_only_to_them():
+    with pytest.raises(InputError, match="toy: steps is None; a number is needed for training"):
+        train_linear(streamed([]))
+    with pytest.raises(InputError, match=r"toy: steps is 9; .* None for others"):
+        train_linear(toy(), steps=9)
+    with pytest.raises(InputError, match="steps is 2; a whole number from 3 to"):
+        training.Recipe(epochs=3, steps=2)
+
+
+def test_a_loss_that_is_no_number_names_the_step():
+    with pytest.raises(InputError, match=r"loss is nan after step 20 with learning_rate 1e\+38"):
+        train(streamed([]), learning_rate=1e38, epochs=1, steps=20)

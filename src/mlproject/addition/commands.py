@@ -4,11 +4,12 @@ import click
 
 from mlproject import command
 from mlproject.addition.studies import STUDIES
-from mlproject.options import AutoFloat, AutoSeveral, Several, options
+from mlproject.options import AutoFloat, AutoSeveral, OneOf, Several, options
 
 TASK = "addition"
 SEED = click.IntRange(0, 2**32 - 1)
 COUNT = click.IntRange(1, 2**31 - 1)
+LENGTH = click.IntRange(2, 10_000)
 
 TRAINING = (
     click.option(
@@ -51,7 +52,7 @@ def cli():
 @click.option("--num-layers", type=COUNT, default=2, help="Recurrent layers.")
 @click.option(
     "--seq-len",
-    type=click.IntRange(2, 100_000),
+    type=LENGTH,
     default=11,
     help="Digits of a sum: those of a number and one for the carry.",
 )
@@ -88,7 +89,7 @@ def cli():
 )
 @click.option(
     "--lengths",
-    type=AutoSeveral(click.IntRange(2, 100_000)),
+    type=AutoSeveral(LENGTH),
     default="auto",
     help="Other values of seq_len to test at, separated by commas; 'auto' is half of it, twice "
     "and ten times.",
@@ -143,14 +144,12 @@ def rnn(**parameters):
 )
 def study(**parameters):
     """Vary one thing at a time, as the report does, and set the results beside its own."""
-    of_rnn = {option.name: option for option in cli.commands["rnn"].params}
-    defaults = {name: option.default for name, option in of_rnn.items()}
+    if parameters["values"] != "report":
+        parameters["values"] = _values(parameters["study"], parameters["values"])
+    defaults = {option.name: option.default for option in cli.commands["rnn"].params}
     shown = parameters | {"seeds": ",".join(map(str, parameters["seeds"]))}
     if parameters["values"] != "report":
-        if parameters["study"] == "all":
-            raise click.UsageError("values must be 'report' for study all; name one study.")
-        kind = Several(of_rnn[STUDIES[parameters["study"]].varies].type)
-        parameters["values"] = kind.convert(parameters["values"], None, None)
+        shown["values"] = ",".join(map(str, parameters["values"]))
     name = f"study {parameters['study']}, seeds {shown['seeds']}"
     with _run(name, "study", shown) as run:
         click.echo(_imported("study").study(parameters, defaults, run))
@@ -172,6 +171,18 @@ def add(**parameters):
         answer = module.add(parameters["a"], parameters["b"], parameters["model"], run)
         click.echo(answer)  # first of all: no trouble with logging may cost the answer
         module.log(answer, run)
+
+
+def _values(study: str, given: str) -> tuple:
+    """Values of what a study varies: the report's by name, others as the option has them."""
+    if study == "all":
+        raise click.BadParameter("all studies have the report's; name one.", param_hint="values")
+    names = [value.name for value in STUDIES[study].values]
+    (option,) = (o for o in cli.commands["rnn"].params if o.name == STUDIES[study].varies)
+    try:
+        return Several(OneOf(names, option.type)).convert(given, None, None)
+    except click.BadParameter as error:
+        raise click.BadParameter(error.message, param_hint="values") from None
 
 
 def _run(name: str, stage: str, parameters: dict):

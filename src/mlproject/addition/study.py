@@ -7,25 +7,29 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlproject import records, sweep, tracking
-from mlproject.addition.results import settings
+from mlproject.addition.results import load, looks, settings
 from mlproject.addition.studies import STUDIES, Study, Value
 from mlproject.cluster import Trial
 from mlproject.results import log_times, summary
 from mlproject.sweep import Done
 from tfnets import tables
 from tfnets.addition import figures
+from tfnets.dataset import Dataset
 from tfnets.progress import duration
 
 # Of a study's options those that its trials have, too.
 _OF_TRIAL = ("base", "initializer", "steps", "batch_size")
 
+# With these, the report's numbers are of the same experiment.
+_OF_REPORT = {"base": 10, "initializer": "torch", "steps": 3000, "batch_size": 200}
+
 _NOTE = (
     "Numbers drawn digit by digit, anew for every step: {steps:,} steps of {batch_size} pairs, "
     "base {base}, initial weights as in {initializer}, seeds {seeds}. Exact match: the share of "
-    "2,000 held-out sums that are right in every digit; digits: the share of right digits; 10 x "
+    "{test} held-out sums that are right in every digit; digits: the share of right digits; 10 x "
     "as long: exact match in sums of ten times the length; all in percent, with several seeds "
-    "mean ± standard deviation (ddof 0). 99 % after: steps until 99 % of 1,000 other held-out "
-    "sums are right, looked at every 50 steps, for each seed. 'addition_rnn' is the report's "
+    "mean ± standard deviation (ddof 0). 99 % after: steps until 99 % of {val} other held-out "
+    "sums are right, looked at {looks} times, for each seed. 'addition_rnn' is the report's "
     "exact match, of one training; in brackets where it has a curve and no number."
 )
 
@@ -62,15 +66,14 @@ def study(parameters: dict, defaults: dict, run: tracking.Run) -> str:
     """
     studies = plan(parameters, defaults, run)
     trials = [trial for groups in studies.values() for group in groups for trial in group.trials]
-    for trial in trials:
-        settings(trial.parameters)  # what does not fit is to be known before others are trained
-    seeds = ", ".join(map(str, parameters["seeds"]))
-    note = textwrap.fill(_NOTE.format(**parameters | {"seeds": seeds}), 99)
+    data = _load(trials, run)  # what cannot be is to be known before anything is trained
+    note = _note(parameters, data)
 
     def log_tables() -> None:
         run.log_text(f"{_tables(studies, done)}\n\n\n{note}\n", "tables.txt")
 
-    done = sweep.resumed(parameters["resume"], trials, "study", None, run)
+    digests = {name: each.digest for name, each in data.items()}
+    done = sweep.resumed(parameters["resume"], trials, "study", digests, run)
     failed = sweep.train(
         trials,
         done,
@@ -81,17 +84,63 @@ def study(parameters: dict, defaults: dict, run: tracking.Run) -> str:
         after=log_tables,
         run=run,
     )
+    text = _tables(studies, done)
     if done:
         run.log_table(_runs(studies, done), "runs.json")
-    sweep.refuse(failed, len(trials), "leave out of values what cannot be trained", run)
-    for name, groups in studies.items():
-        histories = {group.value.name: _histories(group, done) for group in groups}
-        title = f"{STUDIES[name].title}; base {parameters['base']}, seeds {seeds}"
-        run.log_figure(figures.compared(histories, title), f"{name}.png")
-    text = _tables(studies, done)
-    run.describe(f"```\n{text}\n```\n\n{note}")
+        _draw(studies, done, run)
+        run.describe(f"```\n{text}\n```\n\n{note}")
+    advice = "-P study=NAME -P values=... leaves out what cannot be trained"
+    sweep.refuse(failed, len(trials), advice, run)
     log_times(run)
     return f"\n{text}\n\n\n{note}\n" + summary(("Wall time", duration(run.elapsed)), run=run)
+
+
+def _load(trials: Sequence[Trial], run: tracking.Run) -> dict[str, Dataset]:
+    """The data of each trial by its name, logged with the parent."""
+    loaded: dict[str, Dataset] = {}
+    by_trial = {}
+    for trial in trials:
+        chosen = settings(trial.parameters)
+        key = str(chosen.data)
+        if key not in loaded:
+            loaded[key] = load(chosen)
+            run.log_dataset(loaded[key])
+        by_trial[trial.name] = loaded[key]
+    return by_trial
+
+
+def _note(parameters: dict, data: dict[str, Dataset]) -> str:
+    """What the numbers are of, below the tables."""
+    steps = parameters["steps"]
+    facts = {
+        "seeds": ", ".join(map(str, parameters["seeds"])),
+        "test": _from_to({len(each.test) for each in data.values()}),
+        "val": _from_to({len(each.val) for each in data.values()}),
+        "looks": looks(steps),
+    }
+    return textwrap.fill(_NOTE.format(**parameters | facts), 99)
+
+
+def _from_to(numbers: set[int]) -> str:
+    least, most = min(numbers), max(numbers)
+    return f"{most:,}" if least == most else f"{least:,} to {most:,}"
+
+
+def _draw(studies: Plan, done: Done, run: tracking.Run) -> None:
+    """One figure a study, with the curves of what is done."""
+    for name, groups in studies.items():
+        histories = {
+            group.value.name: [_history(done[t.name]) for t in group.trials if t.name in done]
+            for group in groups
+        }
+        seeds = ", ".join(str(trial.parameters["seed"]) for trial in groups[0].trials)
+        base = groups[0].trials[0].parameters["base"]
+        title = f"{STUDIES[name].title}; base {base}, seeds {seeds}"
+        run.log_figure(figures.compared(histories, title), f"{name}.png")
+
+
+def _history(record: records.Record) -> figures.History:
+    return records.history(record.id, ("val/accuracy", "val/digit_accuracy", "val/loss"))
 
 
 def plan(parameters: dict, defaults: dict, run: tracking.Run) -> Plan:
@@ -108,13 +157,11 @@ def plan(parameters: dict, defaults: dict, run: tracking.Run) -> Plan:
 
 
 def _values(chosen: Study, given: tuple | str) -> Sequence[Value]:
-    """The report's values, or those that were given, with what the report has of them."""
+    """The report's values; or those that were given, which can be among the report's."""
     if given == "report":
         return chosen.values
-    published = {value.name: value.published for value in chosen.values}
-    return [
-        Value(str(each), {chosen.varies: each}, published.get(str(each), "-")) for each in given
-    ]
+    known = {value.name: value for value in chosen.values}
+    return [known.get(str(each)) or Value(str(each), {chosen.varies: each}) for each in given]
 
 
 def _trials(
@@ -133,7 +180,7 @@ def _tables(studies: Plan, done: Done) -> str:
     for name, groups in studies.items():
         columns = {STUDIES[name].varies: [group.value.name for group in groups]}
         columns["exact match"] = [_spread(group, done, "test/accuracy") for group in groups]
-        columns["addition_rnn"] = [group.value.published for group in groups]
+        columns["addition_rnn"] = [_theirs(group) for group in groups]
         columns["digits"] = [_spread(group, done, "test/digit_accuracy") for group in groups]
         columns["10 x as long"] = [_spread(group, done, "by_length/accuracy") for group in groups]
         columns["99 % after"] = [_to_99(group, done) for group in groups]
@@ -144,6 +191,13 @@ def _tables(studies: Plan, done: Done) -> str:
     if len(done) < wanted:
         parts.append(f"{len(done)} of {wanted} runs are in these tables.")
     return "\n\n\n".join(parts)
+
+
+def _theirs(group: Group) -> str:
+    """What the report has, if this is its experiment."""
+    given = group.trials[0].parameters
+    same = all(given[name] == value for name, value in _OF_REPORT.items())
+    return group.value.published if same else "-"
 
 
 def _spread(group: Group, done: Done, metric: str) -> str:
@@ -180,8 +234,3 @@ def _runs(studies: Plan, done: Done) -> dict[str, list]:
         "run_id": [record.id for *_, record in rows],
     }
     return columns | {name: [record.metrics.get(name) for *_, record in rows] for name in metrics}
-
-
-def _histories(group: Group, done: Done) -> list[figures.History]:
-    names = ("val/accuracy", "val/digit_accuracy", "val/loss")
-    return [records.history(done[trial.name].id, names) for trial in group.trials]

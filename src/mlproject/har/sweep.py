@@ -60,7 +60,8 @@ def train_all(parameters: dict, run: tracking.Run) -> Outcome:
     data = load(chosen[0])
     log_data(data, run)
     note = tables.note(parameters, data)
-    done = children.resumed(parameters["resume"], trials, "sweep", data.digest, run)
+    digests = dict.fromkeys((trial.name for trial in trials), data.digest)
+    done = children.resumed(parameters["resume"], trials, "sweep", digests, run)
     failed = children.train(
         trials,
         done,

@@ -10,6 +10,9 @@ from tfnets.addition.data import SYMBOLS, add
 from tfnets.dataset import Split
 from tfnets.errors import InputError
 
+_VALUES = {symbol: value for value, symbol in enumerate(SYMBOLS)}
+_VALUES |= {symbol.upper(): value for symbol, value in _VALUES.items()}
+
 # Digits that the network sees at once; a bound on memory.
 _AT_ONCE = 2**18
 
@@ -57,11 +60,7 @@ class Adder:
             for one, other in zip(a, b, strict=True)
         ]
         lengths = [max(map(len, pair)) + 1 for pair in pairs]
-        digits = np.zeros((len(pairs), max(lengths, default=1), 2), np.int32)
-        for row, pair in zip(digits, pairs, strict=True):
-            for column, number in enumerate(pair):
-                row[: len(number), column] = number
-        answers = self.answer(digits)
+        answers = self.answer(_array(pairs, max(lengths, default=1)))
         return [text(row[:n], self.base) for row, n in zip(answers, lengths, strict=True)]
 
     def answer(self, digits: np.ndarray) -> np.ndarray:
@@ -121,11 +120,8 @@ def exact_sum(a: str, b: str, base: int = 10) -> str:
     Raises:
         InputError: For anything but digits of the base.
     """
-    numbers = digits_of(a, base, "a"), digits_of(b, base, "b")
-    digits = np.zeros((1, max(map(len, numbers)) + 1, 2), np.int32)
-    for column, number in enumerate(numbers):
-        digits[0, : len(number), column] = number
-    return text(add(digits, base)[0], base)
+    pair = digits_of(a, base, "a"), digits_of(b, base, "b")
+    return text(add(_array([pair], max(map(len, pair)) + 1), base)[0], base)
 
 
 def digits_of(number: str, base: int = 10, name: str = "the number") -> list[int]:
@@ -137,20 +133,15 @@ def digits_of(number: str, base: int = 10, name: str = "the number") -> list[int
     needed = "" if base == 10 else f" of base {base}"
     needed = f"digits{needed} are needed, {SYMBOLS[0]} to {SYMBOLS[base - 1]}"
     if not isinstance(number, str):
-        raise InputError(f"{name} is {number!r}, which is no string; {needed}.")
+        raise InputError(f"{name} is a {type(number).__name__}, not a string; {needed}.")
     if not number:
         raise InputError(f"{name} is empty; {needed}.")
-    values = [SYMBOLS.find(symbol) for symbol in reversed(number.lower())]
     if number.startswith("-") and number[1:]:
         raise InputError(f"{name} is {_short(number)}; negative numbers cannot be added here.")
-    for place, value in enumerate(reversed(values)):
-        if not 0 <= value < base:
-            raise InputError(
-                f"{name} is {_short(number)}; {needed}, and {number[place]!r} is none."
-            )
-    while len(values) > 1 and not values[-1]:
-        values.pop()
-    return values
+    for symbol in number:
+        if _VALUES.get(symbol, base) >= base:
+            raise InputError(f"{name} is {_short(number)}; {needed}, and {symbol!r} is none.")
+    return [_VALUES[symbol] for symbol in reversed(number.lstrip("0") or "0")]
 
 
 def text(digits: Sequence[int], base: int = 10) -> str:
@@ -160,4 +151,14 @@ def text(digits: Sequence[int], base: int = 10) -> str:
 
 
 def _short(number: str) -> str:
+    """A number in quotation marks, only its beginning if it is long."""
     return repr(number) if len(number) <= 40 else f"{number[:20]!r}..."
+
+
+def _array(pairs: Sequence[tuple[list[int], list[int]]], length: int) -> np.ndarray:
+    """Digits ``(n, length, 2)`` int32 of pairs of numbers."""
+    digits = np.zeros((len(pairs), length, 2), np.int32)
+    for row, pair in zip(digits, pairs, strict=True):
+        for column, number in enumerate(pair):
+            row[: len(number), column] = number
+    return digits

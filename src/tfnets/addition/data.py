@@ -103,7 +103,7 @@ def held_out(seq_len: int, base: int, pairs: int, split: str = "test") -> Split:
     _check(seq_len, base)
     rest = _HELD_OUT[split]
     generator = np.random.default_rng((seq_len, base, rest))
-    if base ** (2 * seq_len - 2) <= _FEW:
+    if base ** (2 * seq_len - 2) <= max(_FEW, 8 * _SHARE * pairs):
         digits = generator.permutation(_all(seq_len, base), axis=-1)
         digits = _different(digits[..., _hash(digits) % _SHARE == rest])
     else:
@@ -183,12 +183,21 @@ def _all(seq_len: int, base: int) -> np.ndarray:
 
 def _different(digits: np.ndarray) -> np.ndarray:
     """Without pairs that are there before, in this or in the other order."""
-    _, first = np.unique(_hash(digits), return_index=True)
+    # As strings, in which no byte may be 0: NumPy takes those in the end for padding.
+    a, b = (
+        np.ascontiguousarray(numbers.T + 1).view(f"S{len(digits)}")[:, 0]
+        for numbers in (digits[:, 0], digits[:, 1])
+    )
+    pairs = np.where(a < b, np.char.add(a, b), np.char.add(b, a))
+    _, first = np.unique(pairs, return_index=True)
     return digits[..., np.sort(first)]
 
 
 def _hash(digits: np.ndarray) -> np.ndarray:
-    """A number for each pair, ``(n,)`` uint64; for a + b that of b + a."""
+    """A number for each pair, ``(n,)`` uint64; for a + b that of b + a.
+
+    Different pairs can have the same, and are then in the same split.
+    """
     weights = _mix(np.arange(1, len(digits) + 1, dtype=np.uint64))
     numbers = np.zeros(digits.shape[1:], np.uint64)
     for digit, weight in zip(digits, weights, strict=True):
@@ -197,7 +206,7 @@ def _hash(digits: np.ndarray) -> np.ndarray:
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
-    """The finalizer of SplitMix64 (Steele, Lea and Flood 2014): each bit hangs on all others."""
+    """The finalizer of SplitMix64 (Steele, Lea and Flood 2014), which scatters numbers."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))

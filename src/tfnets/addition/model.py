@@ -59,8 +59,8 @@ def build(
         hidden_size: Units of each recurrent layer.
         num_layers: Number of recurrent layers.
         initializer: ``"torch"``: as PyTorch's modules start, in which the report trained:
-            embeddings from N(0, 1), all else uniform in +-1/sqrt(n), n the units of a
-            recurrent layer, the inputs of the dense one. ``"keras"``: as Keras' layers start.
+            embeddings from N(0, 1), all else uniform in +-1/sqrt(hidden_size); but where
+            PyTorch has the sum of two biases there is one. ``"keras"``: as Keras' layers start.
         seed: Decides the initial weights, whatever other threads do; None for Keras' choice.
 
     Returns:

@@ -9,7 +9,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 
-from processes import PATIENCE, ask_server, free_port, is_up, wait_for
+from processes import PATIENCE, free_port, is_up, serve, wait_for
 
 ROOT = Path(__file__).parents[3]
 SWEEP = (sys.executable, "-m", "mlproject.har", "sweep", "--configurations", "20x5x0.1,20x4x0.1")
@@ -59,7 +59,7 @@ def test_one_command_does_the_whole_story_and_its_champion_serves(store, start, 
     assert set(aliases) == {"best", "runner-up", "champion"}
     with np.load(windows) as file:
         x = file["x_test"]
-    predictions = ask_server(start, "models:/har-rnn@champion", x)
+    predictions = serve(start, "models:/har-rnn@champion")(x.tolist())
     assert list(predictions) == ["calm", "slow", "fast"]
     here = mlflow.pyfunc.load_model("models:/har-rnn@champion").predict(x)
     for name, values in predictions.items():

@@ -208,7 +208,8 @@ def test_only_the_same_configuration_on_the_same_data_is_resumed(parent, windows
         def found(data=data, **changes):
             (group,) = plan.plan(given | changes, run)
             former = parent.info.run_id
-            return list(sweep.resumed(former, group.trials, "sweep", data.digest, run))
+            digests = {trial.name: data.digest for trial in group.trials}
+            return list(sweep.resumed(former, group.trials, "sweep", digests, run))
 
         assert found() == ["20x5x0.1 seed 42"]
         assert found(epochs=3) == []

@@ -1,3 +1,5 @@
+import random
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,7 @@ def test_it_takes_numbers_of_any_length_digit_by_digit():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"initializer": "zeros"}, "unknown initializer 'zeros'; there is: torch, keras"),
         ({"cell": "transformer"}, "unknown cell 'transformer'; there is: rnn, lstm, gru"),
         ({"base": 1}, "base is 1; it must be from 2 to 36"),
         ({"base": 37}, "base is 37"),
@@ -44,3 +47,42 @@ def test_it_takes_numbers_of_any_length_digit_by_digit():
 def test_bad_options(options, message):
     with pytest.raises(InputError, match=message):
         addition.build(**options)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_weights_start_as_those_of_pytorchs_modules(cell):
+    model = addition.build(cell, hidden_size=256, embedding_dim=50, seed=0)
+    weights = {weight.path: weight.numpy() for weight in model.weights}
+    embeddings = weights.pop("embedding/embeddings")
+    assert abs(embeddings.mean()) < 0.15
+    assert embeddings.std() == pytest.approx(1, abs=0.1)
+    assert len(weights) == 8
+    for path, weight in weights.items():
+        assert np.abs(weight).max() <= 1 / 16, path
+        if weight.size > 100:
+            assert np.abs(weight).max() > 0.9 / 16, path
+            assert abs(weight.mean()) < 0.01, path  # no forget bias of 1, no bias of 0
+
+
+@pytest.mark.parametrize("initializer", ["torch", "keras"])
+def test_a_seed_decides_the_weights(initializer):
+    def weights(seed):
+        random.random()  # what Keras would take seeds from
+        return addition.build("lstm", initializer=initializer, seed=seed).get_weights()
+
+    one, same, other = weights(0), weights(0), weights(1)
+    assert all((a == b).all() for a, b in zip(one, same, strict=True))
+    assert any((a != b).any() for a, b in zip(one, other, strict=True))
+    # No two of a kind start alike.
+    assert abs(np.corrcoef(one[2].ravel(), one[5].ravel())[0, 1]) < 0.1
+
+
+def test_the_objective_counts_whole_numbers_and_digits():
+    labels = np.array([[1, 2, 3, 0], [4, 4, 4, 4]])
+    said = np.array([[1, 2, 3, 0], [4, 4, 0, 4]])
+    of = addition.OBJECTIVE.of(labels, 10 * np.eye(10, dtype=np.float32)[said])
+    assert of["accuracy"].numpy().tolist() == [1, 0]
+    assert of["digit_accuracy"].numpy().tolist() == [1, 0.75]
+    # Of logits 10 and nine zeros, each digit; one of four digits costs ten more.
+    right = np.log(np.exp(10) + 9) - 10
+    np.testing.assert_allclose(of["loss"], [right, right + 10 / 4], rtol=1e-3)

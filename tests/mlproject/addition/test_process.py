@@ -1,0 +1,60 @@
+"""What only shows in processes of their own: ``mlflow run``, a server, no tfnets installed."""
+
+import json
+import urllib.error
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from processes import PATIENCE, serve, where_nothing_is_installed
+
+ROOT = Path(__file__).parents[3]
+RUN = ("mlflow", "run", str(ROOT), "--env-manager=local")
+TINY = ("seq_len=4", "steps=2", "batch_size=5", "hidden_size=3", "nesterov=false")
+
+
+@pytest.fixture
+def trained(store, start):
+    """The URI of a champion that ``mlflow run`` has trained."""
+    parameters = [word for each in TINY for word in ("-P", each)]
+    process = start(*RUN, "-e", "addition_rnn", *parameters)
+    assert process.wait(PATIENCE) == 0, process.log.read_text()
+    said = process.log.read_text()
+    assert "Traceback" not in said
+    assert "Warning" not in said
+    return "models:/adder@champion"
+
+
+def test_training_adding_and_serving(trained, store, start, tmp_path):
+    here = mlflow.pyfunc.load_model(trained)
+    question = [{"a": "999", "b": "1"}, {"a": "0", "b": "007"}]
+    sums = here.predict(question).to_dict("records")
+
+    process = start(*RUN, "-e", "add", "-P", "a=999", "-P", "b=1")
+    assert process.wait(PATIENCE) == 0, process.log.read_text()
+    assert f"999 + 1 = {sums[0]['sum']}\n" in process.log.read_text()
+
+    process = start(*RUN, "-e", "add", "-P", "a=999", "-P", "b=-1")
+    assert process.wait(PATIENCE) != 0
+    said = process.log.read_text()
+    assert "Error: b is '-1'; negative numbers cannot be added here." in said.splitlines()
+    assert store.search_runs(["0"], "tags.stage = 'add'")[0].info.status == "FAILED"
+
+    ask = serve(start, trained)
+    assert ask(question, "dataframe_records") == sums
+    assert ask({"a": ["999", "0"], "b": ["1", "007"]}) == sums
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        ask([{"a": "12345", "b": "1"}], "dataframe_records")
+    assert refused.value.code == 400
+    assert json.load(refused.value) == {
+        "error_code": "INVALID_PARAMETER_VALUE",
+        "message": "a is '12345', which has 5 digits; this network was trained for numbers of up "
+        "to 3.",
+    }
+
+    code = f"""
+model = mlflow.pyfunc.load_model({trained!r})
+print(json.dumps(model.predict({question!r}).to_dict("records")))
+"""
+    assert where_nothing_is_installed(code, tmp_path) == sums
