@@ -84,7 +84,7 @@ class Dataset:
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one sample."""
-        return self.test.x.shape[1:]
+        return next(iter(self.splits.values())).x.shape[1:]
 
     def standardise(self) -> "Dataset":
         """The data set with (x - mean) / std in every split.

@@ -250,6 +250,21 @@ def test_classify_bad_input(run, shared_store, command, clip, change, message):
     assert newest.info.status == "FAILED"
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"reset_after": True, "recurrent_bias": False}, "recurrent_bias=False goes with"),
+        ({"words": "no"}, "words is 'no': only one class; a classifier needs two"),
+    ],
+)
+def test_bad_parameters_end_the_run_as_failed(store, command, options, message):
+    result = command(cli, "gru", clips=15, **options)
+    assert isinstance(result.exception, InputError)
+    assert str(result.exception).startswith(message)
+    (run,) = store.search_runs(["0"])
+    assert run.info.status == "FAILED"
+
+
 def test_classify_with_somebody_elses_model(store, command, clip):
     import keras
     import tensorflow as tf

@@ -45,7 +45,7 @@ def randomise(layer, rng):
     layer.set_weights([rng.normal(scale=0.7, size=w.shape) for w in layer.weights])
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     batch=st.integers(1, 4),
     time=st.integers(1, 12),
