@@ -85,7 +85,8 @@ def train(
     """
     failed: dict[str, str] = {}
     rest = [trial for trial in trials if trial.name not in done]
-    _say(f"{count(len(rest), 'run')} to train; should this be broken off, -P resume={run.id}")
+    if rest:
+        _say(f"{count(len(rest), 'run')} to train; broken off, -P resume={run.id} goes on with it")
     if done:
         _say(f"{len(done)} of {count(len(trials), 'run')} are there already")
         after()
