@@ -5,11 +5,39 @@ import importlib
 import os
 import sys
 import tempfile
+from dataclasses import dataclass
 from types import ModuleType
 
 import click
 
 from mlproject import interrupt
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the commands of a task have in common.
+
+    Attributes:
+        name: The package's name, and the tag of its runs.
+        threads: How many threads TensorFlow has for one operation, unless the user says
+            otherwise by TF_NUM_INTRAOP_THREADS; None for all.
+    """
+
+    name: str
+    threads: int | None = None
+
+    def run(self, name: str, stage: str, parameters: dict):
+        """A tracked run, as :func:`mlproject.tracking.run` makes it."""
+        return imported("mlproject.tracking").run(
+            name, task=self.name, stage=stage, parameters=parameters
+        )
+
+    def imported(self, module: str) -> ModuleType:
+        """The module that does a command's work; it needs TensorFlow."""
+        if self.threads:
+            os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(self.threads))
+        start_tensorflow()
+        return imported(f"mlproject.{self.name}.{module}")
 
 
 def main(cli: click.Group) -> None:

@@ -18,6 +18,23 @@ def options(*groups: Sequence[Callable]) -> Callable:
     return decorate
 
 
+# Of the commands whose runs are executed on Dask.
+ON_DASK = (
+    click.option(
+        "--scheduler",
+        default="auto",
+        help="Address of a Dask cluster, tcp://host:8786; 'local' starts one of a process a core; "
+        "'auto' is DASK_SCHEDULER_ADDRESS if that is set, else local.",
+    ),
+    click.option(
+        "--resume",
+        default="none",
+        help="Id of a run of this command that was broken off: what finished there with the same "
+        "configuration is not trained again.",
+    ),
+)
+
+
 class AutoFloat(click.ParamType):
     """A number, or ``auto``.
 

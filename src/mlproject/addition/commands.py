@@ -4,9 +4,9 @@ import click
 
 from mlproject import command
 from mlproject.addition.studies import STUDIES
-from mlproject.options import AutoFloat, AutoSeveral, OneOf, Several, options
+from mlproject.options import ON_DASK, AutoFloat, AutoSeveral, OneOf, Several, options
 
-TASK = "addition"
+TASK = command.Task("addition")
 SEED = click.IntRange(0, 2**32 - 1)
 COUNT = click.IntRange(1, 2**31 - 1)
 LENGTH = click.IntRange(2, 10_000)
@@ -107,8 +107,8 @@ def rnn(**parameters):
     if lengths != "auto":
         lengths = ",".join(map(str, lengths))
     shown = parameters | {"lengths": lengths}
-    with _run(f"{name} seed {parameters['seed']}", "train", shown) as run:
-        click.echo(_imported("train").train(parameters, run))
+    with TASK.run(f"{name} seed {parameters['seed']}", "train", shown) as run:
+        click.echo(TASK.imported("train").train(parameters, run))
 
 
 @cli.command("study")
@@ -129,19 +129,7 @@ def rnn(**parameters):
     default="0",
     help="Train each with these seeds, separated by commas.",
 )
-@options(TRAINING)
-@click.option(
-    "--scheduler",
-    default="auto",
-    help="Address of a Dask cluster, tcp://host:8786; 'local' starts one of a process a core; "
-    "'auto' is DASK_SCHEDULER_ADDRESS if that is set, else local.",
-)
-@click.option(
-    "--resume",
-    default="none",
-    help="Id of a study that was broken off: what finished there in the same way is not trained "
-    "again.",
-)
+@options(TRAINING, ON_DASK)
 def study(**parameters):
     """Vary one thing at a time, as the report does, and set the results beside its own."""
     if parameters["values"] != "report":
@@ -151,8 +139,8 @@ def study(**parameters):
     if parameters["values"] != "report":
         shown["values"] = ",".join(map(str, parameters["values"]))
     name = f"study {parameters['study']}, seeds {shown['seeds']}"
-    with _run(name, "study", shown) as run:
-        click.echo(_imported("study").study(parameters, defaults, run))
+    with TASK.run(name, "study", shown) as run:
+        click.echo(TASK.imported("study").study(parameters, defaults, run))
 
 
 @cli.command("add")
@@ -166,8 +154,8 @@ def study(**parameters):
 )
 def add(**parameters):
     """Say what a trained network takes for the sum of two numbers, and whether it is right."""
-    with _run("add", "add", parameters) as run:
-        module = _imported("add")
+    with TASK.run("add", "add", parameters) as run:
+        module = TASK.imported("add")
         answer = module.add(parameters["a"], parameters["b"], parameters["model"], run)
         click.echo(answer)  # first of all: no trouble with logging may cost the answer
         module.log(answer, run)
@@ -183,16 +171,3 @@ def _values(study: str, given: str) -> tuple:
         return Several(OneOf(names, option.type)).convert(given, None, None)
     except click.BadParameter as error:
         raise click.BadParameter(error.message, param_hint="values") from None
-
-
-def _run(name: str, stage: str, parameters: dict):
-    """A tracked run."""
-    return command.imported("mlproject.tracking").run(
-        name, task=TASK, stage=stage, parameters=parameters
-    )
-
-
-def _imported(module: str):
-    """The module that does a command's work; it needs TensorFlow."""
-    command.start_tensorflow()
-    return command.imported(f"mlproject.addition.{module}")

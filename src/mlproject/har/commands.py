@@ -1,13 +1,12 @@
 """The commands, what each of their options means, and nothing else."""
 
-import os
-
 import click
 
 from mlproject import command
-from mlproject.options import AutoFloat, AutoList, Several, options
+from mlproject.options import ON_DASK, AutoFloat, AutoList, Several, options
 
-TASK = "har"
+# Two threads at one small product are slower than one, and add up in another order.
+TASK = command.Task("har", threads=1)
 SEED = click.IntRange(0, 2**32 - 1)
 
 
@@ -153,18 +152,7 @@ SWEEP = (
         default="har-rnn",
         help="Name in the model registry for the best configuration and the runner-up.",
     ),
-    click.option(
-        "--scheduler",
-        default="auto",
-        help="Address of a Dask cluster, tcp://host:8786; 'local' starts one of a process a core; "
-        "'auto' is DASK_SCHEDULER_ADDRESS if that is set, else local.",
-    ),
-    click.option(
-        "--resume",
-        default="none",
-        help="Id of a sweep that was broken off: what finished there with the same configuration "
-        "is not trained again.",
-    ),
+    *ON_DASK,
 )
 
 STOPPING = (
@@ -216,16 +204,16 @@ def cli():
 def rnn(**parameters):
     """Train one many-to-many network of report har_rnn (11,006 parameters; its run 8)."""
     name = f"{parameters['cell']} {parameters['units']} {parameters['optimizer']}"
-    with _run(f"{name} seed {parameters['seed']}", "train", parameters) as run:
-        click.echo(_imported("train").train(parameters, run))
+    with TASK.run(f"{name} seed {parameters['seed']}", "train", parameters) as run:
+        click.echo(TASK.imported("train").train(parameters, run))
 
 
 @cli.command("sweep")
 @options(SWEEP, DATA, METHOD)
 def sweep(**parameters):
     """Train every configuration with every seed, rank them, register the best two."""
-    with _run(_name("sweep", parameters), "sweep", _shown(parameters)) as run:
-        click.echo(_imported("sweep").sweep(parameters, run))
+    with TASK.run(_name("sweep", parameters), "sweep", _shown(parameters)) as run:
+        click.echo(TASK.imported("sweep").sweep(parameters, run))
 
 
 @cli.command("early-stopping")
@@ -244,16 +232,16 @@ def sweep(**parameters):
 def early_stopping(**parameters):
     """Train a registered configuration until its validation accuracy stops growing."""
     name = f"early stopping {parameters['model']}"
-    with _run(name, "early-stopping", parameters) as run:
-        click.echo(_imported("early_stopping").early_stopping(parameters, run))
+    with TASK.run(name, "early-stopping", parameters) as run:
+        click.echo(TASK.imported("early_stopping").early_stopping(parameters, run))
 
 
 @cli.command("all")
 @options(SWEEP, DATA, METHOD, STOPPING)
 def everything(**parameters):
     """The whole story: sweep, registration, early stopping of the best and the runner-up."""
-    with _run(_name("story", parameters), "sweep", _shown(parameters)) as run:
-        click.echo(_imported("story").story(parameters, run))
+    with TASK.run(_name("story", parameters), "sweep", _shown(parameters)) as run:
+        click.echo(TASK.imported("story").story(parameters, run))
 
 
 def _name(what: str, parameters: dict) -> str:
@@ -272,18 +260,3 @@ def _shown(parameters: dict) -> dict:
         ),
         "seeds": ",".join(map(str, parameters["seeds"])),
     }
-
-
-def _run(name: str, stage: str, parameters: dict):
-    """A tracked run."""
-    return command.imported("mlproject.tracking").run(
-        name, task=TASK, stage=stage, parameters=parameters
-    )
-
-
-def _imported(module: str):
-    """The module that does a command's work; it needs TensorFlow."""
-    # Two threads at one small product are slower than one, and add up in another order.
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-    command.start_tensorflow()
-    return command.imported(f"mlproject.har.{module}")

@@ -7,7 +7,7 @@ import click
 from mlproject import command
 from mlproject.options import AutoFloat, Several, options
 
-TASK = "speech"
+TASK = command.Task("speech")
 
 DATA = (
     click.option(
@@ -169,8 +169,8 @@ def compare(**parameters):
         model: {option.name: option.default for option in cli.commands[model].params}
         for model, _ in models
     }
-    with _run(name, "compare", parameters | shown) as run:
-        click.echo(_imported("compare").compare(parameters, defaults, run))
+    with TASK.run(name, "compare", parameters | shown) as run:
+        click.echo(TASK.imported("compare").compare(parameters, defaults, run))
 
 
 @cli.command("from-torch")
@@ -185,8 +185,8 @@ def compare(**parameters):
 def from_torch(**parameters):
     """Take over a network that was trained in PyTorch, evaluate it, make it deployable."""
     name = f"from torch {Path(parameters['checkpoint']).name}"
-    with _run(name, "import", parameters) as run:
-        click.echo(_imported("from_torch").from_torch(parameters, run))
+    with TASK.run(name, "import", parameters) as run:
+        click.echo(TASK.imported("from_torch").from_torch(parameters, run))
 
 
 @cli.command("classify")
@@ -201,8 +201,8 @@ def from_torch(**parameters):
 )
 def classify(**parameters):
     """Say which word a trained model hears in a clip, with the probabilities."""
-    with _run("classify", "classify", parameters) as run:
-        module = _imported("classify")
+    with TASK.run("classify", "classify", parameters) as run:
+        module = TASK.imported("classify")
         heard = module.classify(parameters["wav"], parameters["model"], run)
         click.echo(heard)  # first of all: no trouble with logging may cost the answer
         module.log(heard, run)
@@ -210,21 +210,8 @@ def classify(**parameters):
 
 def _train(model: str, parameters: dict) -> None:
     name = f"{model} {parameters['optimizer']} seed{parameters['seed']}"
-    with _run(name, "train", parameters) as run:
-        click.echo(_imported("train").train(model, parameters, run))
-
-
-def _run(name: str, stage: str, parameters: dict):
-    """A tracked run."""
-    return command.imported("mlproject.tracking").run(
-        name, task=TASK, stage=stage, parameters=parameters
-    )
-
-
-def _imported(module: str):
-    """The module that does a command's work; it needs TensorFlow."""
-    command.start_tensorflow()
-    return command.imported(f"mlproject.speech.{module}")
+    with TASK.run(name, "train", parameters) as run:
+        click.echo(TASK.imported("train").train(model, parameters, run))
 
 
 def _count(things: tuple, name: str) -> str:
