@@ -33,7 +33,8 @@ def resumed(
         run: The parent now.
 
     Raises:
-        InputError: If there is no such run, or it is of another task or stage.
+        InputError: If there is no such run, it is of another task or stage, or it had other
+            parameters and nothing of it is wanted.
     """
     done: Done = {}
     wanted = {
@@ -54,7 +55,25 @@ def resumed(
             if each.name in wanted and same and seen:
                 done.setdefault(each.name, each)
         parent_id = parent.tags.get("resumed", "none")
+    if first != "none" and not done:
+        _refuse_another(first, run)
     return done
+
+
+def _refuse_another(parent_id: str, run: tracking.Run) -> None:
+    """Raises InputError if a parent had other parameters: who resumes it has left them out."""
+    now = records.get(run.id).parameters
+    theirs = {
+        name: value
+        for name, value in records.get(parent_id).parameters.items()
+        if name not in ("resume", "scheduler") and now.get(name) != value
+    }
+    if theirs:
+        needed = " ".join(f"-P {name}={value}" for name, value in theirs.items())
+        raise InputError(
+            f"resume is {parent_id!r}, which has finished nothing that is wanted here; it had "
+            f"other parameters, so give the same: {needed}."
+        )
 
 
 def train(
@@ -86,7 +105,8 @@ def train(
     failed: dict[str, str] = {}
     rest = [trial for trial in trials if trial.name not in done]
     if rest:
-        _say(f"{count(len(rest), 'run')} to train; broken off, -P resume={run.id} goes on with it")
+        _say(f"{count(len(rest), 'run')} to train")
+        _say(f"should this be broken off, the same with -P resume={run.id} goes on")
     if done:
         _say(f"{len(done)} of {count(len(trials), 'run')} are there already")
         after()

@@ -214,3 +214,13 @@ def test_what_a_run_says_of_its_execution():
     said = str(Execution(xla=True, shards=2, steps_per_call=4))
     assert said == "XLA, batches in 2 parts, up to 4 steps a call"
     assert str(Execution()) == "TensorFlow, up to 1 steps a call"
+
+
+def test_shares_are_never_more_than_all():
+    """Sums in float32 can be rounded up; the loss stays what it is."""
+    model = keras.Sequential([keras.Input((6, 4)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    loop = Loop(model, keras.optimizers.SGD(0.1), CLASSIFICATION, 23, Execution())
+    rounded_up = tf.constant([2.0, 1.0000001]) * 23
+    x, y = samples()
+    means = loop._run(lambda *arguments: rounded_up, x, y, np.arange(23), 23)
+    assert means == {"loss": 2.0, "accuracy": 1.0}

@@ -220,6 +220,25 @@ def test_bad_input_is_one_line(store, command, options, message):
     assert all(run.info.status == "FAILED" for run in store.search_runs(["0"]))
 
 
+def test_who_resumes_with_other_parameters_is_told_which_are_missing(
+    parent, shared_store, command
+):
+    """As when one takes over the id and leaves out the rest: no other study is to be trained."""
+    result = command(cli, "study", resume=parent.info.run_id)
+    said = str(result.exception)
+    assert said.startswith(f"resume is {parent.info.run_id!r}, which has finished nothing that")
+    words = set(said.removesuffix(".").partition("give the same: ")[2].split(" -P "))
+    assert {word.removeprefix("-P ") for word in words} == {
+        "study=small_cell",
+        "seeds=0,7",
+        "steps=4",
+        "batch_size=5",
+    }
+    newest = shared_store.search_runs(["0"], max_results=1)[0]
+    assert newest.info.status == "FAILED"
+    assert not children_of(shared_store, newest)
+
+
 def test_a_run_that_fails_costs_only_itself(store, command):
     bad = {"study": "learning_rate", "values": "1e38,0.001", "seeds": "3", **SMALL}
     result = command(cli, "study", **bad)

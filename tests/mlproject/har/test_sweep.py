@@ -13,6 +13,7 @@ from mlproject.cluster import Trial
 from mlproject.har import plan, published
 from mlproject.har.commands import CONFIGURATIONS, cli
 from mlproject.har.results import load, settings
+from tfnets.errors import InputError
 
 # Run 8 of the report, and one that it does not have.
 SMALL = {"configurations": "30x100x0.1,20x5x0.1", "seeds": "42,7", "epochs": 2}
@@ -212,10 +213,11 @@ def test_only_the_same_configuration_on_the_same_data_is_resumed(parent, windows
             return list(sweep.resumed(former, group.trials, "sweep", digests, run))
 
         assert found() == ["20x5x0.1 seed 42"]
-        assert found(epochs=3) == []
-        assert found(momentum=0.5) == []
-        assert found(seeds=(43,)) == []
-        assert found(dataclasses.replace(data, digest="other")) == []
+        other = {"data": dataclasses.replace(data, digest="other")}
+        for change in ({"epochs": 3}, {"momentum": 0.5}, {"seeds": (43,)}, other):
+            # The parent here has logged none of its parameters.
+            with pytest.raises(InputError, match="finished nothing that is wanted here; it had"):
+                found(**change)
 
 
 def test_a_run_that_fails_costs_only_itself(store, command, windows):
