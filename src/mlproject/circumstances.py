@@ -50,28 +50,34 @@ def is_alive(identity: str) -> bool:
 def launchers() -> list[str]:
     """The processes between us and the ``mlflow run`` that started us, itself included.
 
-    There can be a shell in between. Empty where none of our ancestors is MLflow; without
-    Linux' ``/proc``, our parent.
+    That is the next one above us that is not the shell in which MLflow starts commands: it
+    can be a user's program that calls MLflow, too. Without Linux' ``/proc`` it is our
+    parent. Empty if it is gone, and somebody outside our process group has adopted us.
     """
     chain = []
     pid = os.getppid()
-    while pid > 1:
+    while _is_in_our_group(pid):
         chain.append(process(pid))
         stat = _stat(pid)
-        if stat is None or _is_mlflow(pid):
+        if stat is None or not _is_shell(pid):
             return chain
         pid = int(stat[1])
     return []
 
 
-def _is_mlflow(pid: int) -> bool:
-    """Whether a process is the program ``mlflow``, with an interpreter before it or not."""
+def _is_in_our_group(pid: int) -> bool:
+    """Whether a process is in our process group, as one that has started us is."""
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+        return pid > 0 and os.getpgid(pid) == os.getpgrp()
+    except ProcessLookupError:
+        return False
+
+
+def _is_shell(pid: int) -> bool:
+    try:
+        return os.path.basename(os.readlink(f"/proc/{pid}/exe")) == "bash"
     except OSError:
         return False
-    names = [os.path.basename(word) for word in words[:3]]
-    return "mlflow" in names[:2] or names[1:] in (["-m", "mlflow"], ["-m", "mlflow.cli"])
 
 
 def _stat(pid: int) -> list[str] | None:

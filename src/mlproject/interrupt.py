@@ -48,8 +48,6 @@ def listen() -> None:
         if signal.getsignal(each) != signal.SIG_IGN:
             signal.signal(each, _on_signal)
     sys.unraisablehook = functools.partial(_on_unraisable, sys.unraisablehook)
-    if "MLFLOW_RUN_ID" in os.environ and os.name == "posix":
-        threading.Thread(target=_watch, args=(circumstances.launchers(),), daemon=True).start()
 
 
 def _on_signal(signum, frame):
@@ -91,6 +89,17 @@ def wish() -> None:
     _State.wish = signal.SIGTERM
 
 
+def end_with(processes: list[str]) -> None:
+    """From now on this process ends when one of those does on which it depends.
+
+    Without any, they have ended before.
+    """
+    if not processes:
+        wish()
+    else:
+        threading.Thread(target=_watch, args=(processes,), daemon=True).start()
+
+
 @contextlib.contextmanager
 def blocked() -> Iterator[None]:
     """Keeps from threads and processes that start in the block what a terminal sends.
@@ -125,8 +134,7 @@ def held() -> Iterator[None]:
     check()
 
 
-def _watch(launchers: list[str]) -> None:
-    """Ends this process when the ``mlflow run`` that started it is killed."""
-    while all(map(circumstances.is_alive, launchers)):
+def _watch(processes: list[str]) -> None:
+    while all(map(circumstances.is_alive, processes)):
         time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGTERM)

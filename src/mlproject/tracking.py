@@ -17,6 +17,7 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Metric, RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.utils import name_utils
+from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT
 
 from mlproject import circumstances, interrupt
 from mlproject.views import VIEWS
@@ -215,6 +216,8 @@ def run(
                 {"task": task, "stage": stage, **(tags or {}), **circumstances.tags()}, parent
             )
             current = Run(active, task, started)
+            if parent is None:
+                _follow_mlflow_run(active.data.tags)
             _end_abandoned(current.experiment_id)
             _save_views(current.experiment_id, task)
         if _is_generated(current.name):
@@ -259,6 +262,17 @@ def _start(tags: dict[str, str], parent: Parent | None = None) -> mlflow.ActiveR
             where = mlflow.get_tracking_uri()
             raise InputError(f"cannot start a run at {where}: {first_line(error)}.") from None
         raise
+
+
+def _follow_mlflow_run(tags: dict[str, str]) -> None:
+    """Ends the run when the ``mlflow run`` that made it goes, if one did.
+
+    It may be gone already: Python and MLflow took seconds to start.
+    """
+    if os.name != "posix" or os.getppid() == 0:  # the first process of a container has no parent
+        return
+    if MLFLOW_PROJECT_ENTRY_POINT in tags:
+        interrupt.end_with(circumstances.launchers())
 
 
 def _finish(current: Run) -> None:
