@@ -71,7 +71,7 @@ def wait_for(condition, what, process):
         result = condition()
         if result:
             return result
-        time.sleep(0.2)
+        time.sleep(0.05)
     pytest.fail(f"{what} did not happen; the process said:\n{process.log.read_text()}")
 
 
