@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-
 if "PYTEST_XDIST_WORKER" in os.environ:
     # As the commands do it, so that the garbage collector never looks through these packages.
     from mlproject import command as program
 
     program.start_tensorflow()
     program.imported("mlproject.tracking")
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 WORDS = ("no", "go", "down")
 

@@ -191,7 +191,14 @@ def test_a_model_that_does_not_add(store, command):
     assert str(result.exception).startswith(message)
 
 
-TINY = {"seq_len": 3, "steps": 2, "batch_size": 5, "hidden_size": 3, "embedding_dim": 2}
+TINY = {
+    "seq_len": 3,
+    "steps": 2,
+    "batch_size": 5,
+    "hidden_size": 3,
+    "embedding_dim": 2,
+    "lengths": "2",
+}
 
 
 def test_who_adds_better_becomes_the_champion(store, command):
