@@ -13,6 +13,7 @@ import urllib.request
 
 import mlflow
 import pytest
+from mlflow.pyfunc import scoring_server
 
 from mlproject import interrupt
 
@@ -108,6 +109,16 @@ def serve(start, uri):
             return json.load(answer)["predictions"]
 
     return ask
+
+
+def ask_as_a_server_does(uri, inputs):
+    """What ``mlflow models serve`` answers, computed here by the function that it calls."""
+    model = mlflow.pyfunc.load_model(uri)
+    body = json.dumps({"inputs": inputs})
+    schema = model.metadata.get_input_schema()
+    answer = scoring_server.invocations(body, "application/json", model, schema)
+    assert answer.status == 200
+    return json.loads(answer.response)["predictions"]
 
 
 def where_nothing_is_installed(code, folder):

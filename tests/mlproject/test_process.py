@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import mlflow
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 
 from mlproject.speech.commands import cli
-from processes import PATIENCE, serve, wait_for, where_nothing_is_installed
+from processes import PATIENCE, ask_as_a_server_does, wait_for, where_nothing_is_installed
 from tfnets.speech import wav
 
 ROOT = Path(__file__).parents[2]
@@ -216,11 +215,10 @@ HalfMade()  # as a file is that the exception found in its making
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("delay", [0, 1])  # seconds; at once, Python has not begun to run
-def test_killing_mlflow_run_while_its_command_starts(store, start, delay):
+def test_killing_mlflow_run_while_its_command_starts(store, start):
+    """At once: Python has hardly begun to run."""
     process = start(*project(*LONG))
     wait_for(lambda: has_started("mlproject.speech", process), "the command's start", process)
-    time.sleep(delay)
     process.terminate()
     process.wait()
     wait_for(lambda: the_run(store).info.status != "RUNNING", "the run's end", process)
@@ -354,8 +352,8 @@ def sound(trained):
     return wav.read(clip).astype(np.float32)[None] / 32768
 
 
-def test_the_model_loads_where_tfnets_is_not_installed_and_answers_over_http(
-    trained, sound, start, tmp_path
+def test_the_model_loads_where_tfnets_is_not_installed_and_answers_a_server(
+    trained, sound, tmp_path
 ):
     np.save(tmp_path / "sound.npy", sound)
     code = f"""
@@ -370,7 +368,7 @@ print(json.dumps({{name: float(value[0]) for name, value in answer.items()}}))
     here = mlflow.pyfunc.load_model(f"runs:/{trained}/model").predict(sound)
     assert answer == {name: pytest.approx(float(here[name][0]), abs=1e-6) for name in here}
 
-    predictions = serve(start, f"runs:/{trained}/model")(sound.tolist())
+    predictions = ask_as_a_server_does(f"runs:/{trained}/model", sound.tolist())
     assert list(predictions) == ["no", "go", "down"]
     for name, (value,) in predictions.items():
         assert value == pytest.approx(float(here[name][0]), abs=1e-6)

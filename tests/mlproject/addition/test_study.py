@@ -11,12 +11,14 @@ from mlproject.addition import results, study
 from mlproject.addition.commands import cli
 from mlproject.addition.studies import STUDIES
 
+pytestmark = pytest.mark.usefixtures("one_cluster")
+
 SMALL = {"steps": 4, "batch_size": 5}
 DEFAULTS = {option.name: option.default for option in cli.commands["rnn"].params}
 
 
 @pytest.fixture(scope="module")
-def result(shared_store, command):
+def result(shared_store, one_cluster, command):
     return command(cli, "study", study="small_cell", seeds="0,7", **SMALL)
 
 

@@ -15,12 +15,14 @@ from mlproject.har.commands import CONFIGURATIONS, cli
 from mlproject.har.results import load, settings
 from tfnets.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("one_cluster")
+
 # Run 8 of the report, and one that it does not have.
 SMALL = {"configurations": "30x100x0.1,20x5x0.1", "seeds": "42,7", "epochs": 2}
 
 
 @pytest.fixture(scope="module")
-def result(shared_store, windows, command):
+def result(shared_store, one_cluster, windows, command):
     return command(cli, "sweep", data=windows, **SMALL)
 
 
