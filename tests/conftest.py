@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -125,6 +126,7 @@ def command():
         words = [name]
         for key, value in parameters.items():
             words += [f"--{key.replace('_', '-')}", str(value)]
-        return CliRunner().invoke(group, words, standalone_mode=False)
+        with mock.patch.dict(os.environ):  # a command says how many threads TensorFlow has
+            return CliRunner().invoke(group, words, standalone_mode=False)
 
     return run
