@@ -69,7 +69,7 @@ def _is_in_our_group(pid: int) -> bool:
     """Whether a process is in our process group, as one that has started us is."""
     try:
         return pid > 0 and os.getpgid(pid) == os.getpgrp()
-    except ProcessLookupError:
+    except OSError:  # it is gone, or of another session where that is kept secret
         return False
 
 

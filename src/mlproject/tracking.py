@@ -304,9 +304,16 @@ def _end(run_id: str, status: str, reason: str) -> None:
 
 
 def end_waiting(status: str, reason: str) -> None:
-    """Ends the run that ``mlflow run`` made for this process and that nothing took over."""
+    """Ends the run that ``mlflow run`` made for this process and that nothing took over.
+
+    It is called after its entry point, unless the user has given a name.
+    """
     with contextlib.suppress(Exception):  # what brought us here has been said
-        _end(_start({}).info.run_id, status, reason)
+        active = _start({})
+        entry_point = active.data.tags.get(MLFLOW_PROJECT_ENTRY_POINT)
+        if entry_point and _is_generated(active.info.run_name):
+            mlflow.set_tag("mlflow.runName", entry_point)
+        _end(active.info.run_id, status, reason)
 
 
 def use(store: str) -> None:

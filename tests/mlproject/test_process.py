@@ -324,6 +324,7 @@ def test_bad_parameters_under_mlflow_run_end_its_run_as_failed(store, start):
     assert process.wait(PATIENCE) == 1
     run = the_run(store)
     assert run.info.status == "FAILED"
+    assert run.info.run_name == "speech_gru"
     assert "0 is not in the range 1<=x<=" in run.data.tags["error"]
     assert "Traceback" not in process.log.read_text()
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -105,13 +106,14 @@ def test_a_worker_that_dies_and_ctrl_c(store, start, windows):
     assert errors == {"interrupted by SIGINT", "interrupted by SIGTERM"}
 
 
-def test_a_cluster_that_is_there_and_a_server(store, start, windows, tmp_path, monkeypatch):
+def test_a_cluster_that_is_there_and_a_server(empty_store, start, windows, tmp_path):
     port, tracking = free_port(), free_port()
     address, uri = f"tcp://127.0.0.1:{port}", f"http://127.0.0.1:{tracking}"
+    shutil.copy(empty_store, tmp_path / "served.db")
     words = ("--workers", "1", "--host", "127.0.0.1", "--port", str(tracking))
-    server = start(
-        "mlflow", "server", "--backend-store-uri", f"sqlite:///{tmp_path}/served.db", *words
-    )
+    words += ("--backend-store-uri", f"sqlite:///{tmp_path}/served.db")
+    # Of the processes that it starts for jobs of its own nothing is asked here.
+    server = start("mlflow", "server", *words, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
     start("dask", "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
     start("dask", "worker", address, "--nthreads", "2", "--nworkers", "1", "--no-dashboard")
     wait_for(lambda: is_up(f"{uri}/health"), "the server's start", server)
