@@ -172,14 +172,11 @@ class Loop:
             InputError: If x and y differ in length, or ``order`` is empty or names a
                 sample that is not there.
         """
-        return self._run(self._train, x, y, order, min(self.batch_size, len(order)))
+        return self._run(self._train, x, y, order, self.batch_size)
 
     def evaluate(self, x: tf.Tensor, y: tf.Tensor) -> dict[str, float]:
         """Loss and metrics, means over the samples; arguments as for :meth:`epoch`."""
         batch = max(self.batch_size, _JUDGED_TOGETHER)
-        if batch > len(y):
-            # Splits of less than that are all padded to it where each size would be compiled.
-            batch = max(len(y), _JUDGED_TOGETHER) if self.execution.xla else len(y)
         return self._run(self._evaluate, x, y, np.arange(len(y)), batch)
 
     def _run(self, function, x, y, order, batch):
@@ -206,6 +203,7 @@ class Loop:
         others have weight 1.
         """
         shards = self.execution.shards
+        batch = min(batch, len(order))
         steps = math.ceil(len(order) / batch)
         a_call = min(self.execution.steps_per_call, steps)
         calls = math.ceil(steps / a_call)

@@ -69,18 +69,6 @@ def test_fewer_samples_than_a_batch():
     assert list(judged.values()) == pytest.approx(theirs.evaluate(x, y, verbose=0), rel=1e-5)
 
 
-def test_splits_of_any_small_size_share_one_compiled_program():
-    x, y = map(tf.constant, samples(23))
-    loop = Loop(network(), keras.optimizers.SGD(0.1), CLASSIFICATION, 5, EXECUTIONS[3])
-    whole = loop.evaluate(x, y)
-    parts = {size: loop.evaluate(x[:size], y[:size]) for size in (4, 11)}
-    assert loop._judge.experimental_get_tracing_count() == 1
-    rest = loop.evaluate(x[11:], y[11:])
-    for name, value in whole.items():
-        assert (11 * parts[11][name] + 12 * rest[name]) / 23 == pytest.approx(value, rel=1e-5)
-    assert parts[4]["accuracy"] in (0, 0.25, 0.5, 0.75, 1)
-
-
 TASKS = {
     "fc": (speech, "fc", (16, 16), 3),
     "cnn": (speech, "cnn", (16, 16), 3),
