@@ -28,15 +28,15 @@ class Task:
     threads: int | None = None
 
     def run(self, name: str, stage: str, parameters: dict):
-        """A tracked run, as :func:`mlproject.tracking.run` makes it."""
+        """A tracked run, as :func:`mlproject.tracking.run` makes it; its tags name the threads."""
+        if self.threads:
+            os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(self.threads))
         return imported("mlproject.tracking").run(
             name, task=self.name, stage=stage, parameters=parameters
         )
 
     def imported(self, module: str) -> ModuleType:
-        """The module that does a command's work; it needs TensorFlow."""
-        if self.threads:
-            os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(self.threads))
+        """The module that does a command's work, inside its run; it needs TensorFlow."""
         start_tensorflow()
         return imported(f"mlproject.{self.name}.{module}")
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import sys
 
 import mlflow
 import numpy as np
@@ -13,6 +14,7 @@ from mlproject.cluster import Trial
 from mlproject.har import plan, published
 from mlproject.har.commands import CONFIGURATIONS, cli
 from mlproject.har.results import load, settings
+from processes import PATIENCE
 from tfnets.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("one_cluster")
@@ -75,11 +77,14 @@ def test_the_reports_runs_are_the_default():
     assert [row.number for row in published.RUNS.values()] == list(range(1, 9))
 
 
-def test_a_child_is_what_a_run_of_its_own_gives(children, store, command, windows, shared_store):
+def test_a_child_is_what_a_run_of_its_own_gives(children, store, start, windows, shared_store):
     """To the bit, in a process whose threads draw random numbers of their own."""
-    alone = command(cli, "rnn", data=windows, batch_size=20, units=5, seed=7, epochs=2)
-    assert alone.exception is None, alone.output
+    options = ("--batch-size", "20", "--units", "5", "--seed", "7", "--epochs", "2")
+    words = (sys.executable, "-m", "mlproject.har", "rnn", "--data", str(windows))
+    alone = start(*words, *options)
+    assert alone.wait(PATIENCE) == 0, alone.log.read_text()
     (run,) = store.search_runs(["0"], "tags.stage = 'train'")
+    assert run.data.tags["threads"] == "1"
     child = children["20x5x0.1 seed 7"]
     names = {name for name in run.data.metrics if not name.startswith("time/")}
     assert names == {name for name in child.data.metrics if not name.startswith("time/")}
