@@ -68,7 +68,7 @@ def make_speech_folder(folder, write_clip):
 
 
 @pytest.fixture(scope="session")
-def empty_store(tmp_path_factory):
+def _empty_store(tmp_path_factory):
     """An MLflow database with its tables, made once: making it takes seconds."""
     import mlflow
 
@@ -103,17 +103,17 @@ def new_store(empty_store, folder):
 
 
 @pytest.fixture
-def store(empty_store, tmp_path):
+def store(_empty_store, tmp_path):
     """A client of a store of this test's own."""
     (tmp_path / "work").mkdir()
-    with new_store(empty_store, tmp_path / "work") as client:
+    with new_store(_empty_store, tmp_path / "work") as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-def shared_store(empty_store, tmp_path_factory):
+def shared_store(_empty_store, tmp_path_factory):
     """A client of a store that all tests of a module share."""
-    with new_store(empty_store, tmp_path_factory.mktemp("work")) as client:
+    with new_store(_empty_store, tmp_path_factory.mktemp("work")) as client:
         yield client
 
 

@@ -66,7 +66,7 @@ def launchers() -> list[str]:
 
 
 def _is_in_our_group(pid: int) -> bool:
-    """Whether a process is in our process group, as one that has started us is."""
+    """Whether a process is in our process group, as MLflow is when it has started us."""
     try:
         return pid > 0 and os.getpgid(pid) == os.getpgrp()
     except OSError:  # it is gone, or of another session where that is kept secret
@@ -83,6 +83,7 @@ def _is_shell(pid: int) -> bool:
 def _stat(pid: int) -> list[str] | None:
     """Linux' fields on a process, from its state on; None elsewhere or if it is gone."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        return text.rpartition(")")[2].split()
     except OSError:
         return None

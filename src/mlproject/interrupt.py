@@ -96,6 +96,7 @@ def end_with(processes: list[str]) -> None:
     """
     if not processes:
         wish()
+        check()
     else:
         threading.Thread(target=_watch, args=(processes,), daemon=True).start()
 

@@ -17,7 +17,7 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Metric, RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.utils import name_utils
-from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT
+from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT, MLFLOW_PROJECT_ENV
 
 from mlproject import circumstances, interrupt
 from mlproject.views import VIEWS
@@ -216,14 +216,14 @@ def run(
                 {"task": task, "stage": stage, **(tags or {}), **circumstances.tags()}, parent
             )
             current = Run(active, task, started)
-            if parent is None:
-                _follow_mlflow_run(active.data.tags)
             _end_abandoned(current.experiment_id)
             _save_views(current.experiment_id, task)
         if _is_generated(current.name):
             current.name = name
             current.log_tags({"mlflow.runName": name})
         current.log_parameters(parameters)
+        if parent is None:
+            _follow_mlflow_run(active.data.tags)
         yield current
         interrupt.check()
         with interrupt.held():
@@ -265,13 +265,14 @@ def _start(tags: dict[str, str], parent: Parent | None = None) -> mlflow.ActiveR
 
 
 def _follow_mlflow_run(tags: dict[str, str]) -> None:
-    """Ends the run when the ``mlflow run`` that made it goes, if one did.
+    """Ends the run when the ``mlflow run`` that started this process for it goes.
 
-    It may be gone already: Python and MLflow took seconds to start.
+    It may be gone already: Python and MLflow took seconds to start. Where MLflow put us into
+    a container we cannot see it; and a run of its that somebody goes on with has no experiment
+    in the environment.
     """
-    if os.name != "posix" or os.getppid() == 0:  # the first process of a container has no parent
-        return
-    if MLFLOW_PROJECT_ENTRY_POINT in tags:
+    started = MLFLOW_PROJECT_ENTRY_POINT in tags and "MLFLOW_EXPERIMENT_ID" in os.environ
+    if os.name == "posix" and started and tags.get(MLFLOW_PROJECT_ENV) != "docker":
         interrupt.end_with(circumstances.launchers())
 
 
@@ -306,14 +307,14 @@ def _end(run_id: str, status: str, reason: str) -> None:
 def end_waiting(status: str, reason: str) -> None:
     """Ends the run that ``mlflow run`` made for this process and that nothing took over.
 
-    It is called after its entry point, unless the user has given a name.
+    It is named after its entry point, unless the user has given a name.
     """
     with contextlib.suppress(Exception):  # what brought us here has been said
         active = _start({})
+        _end(active.info.run_id, status, reason)
         entry_point = active.data.tags.get(MLFLOW_PROJECT_ENTRY_POINT)
         if entry_point and _is_generated(active.info.run_name):
-            mlflow.set_tag("mlflow.runName", entry_point)
-        _end(active.info.run_id, status, reason)
+            mlflow.MlflowClient().set_tag(active.info.run_id, "mlflow.runName", entry_point)
 
 
 def use(store: str) -> None:

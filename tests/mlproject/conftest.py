@@ -16,7 +16,7 @@ def start(store, tmp_path):
 
 @pytest.fixture(scope="session")
 def dask_client():
-    """Of a cluster as a sweep starts it, once: each of its processes imports TensorFlow."""
+    """Of a cluster as a sweep starts it, but kept: its processes take seconds to start."""
     from mlproject import cluster
 
     with contextlib.ExitStack() as stack:

@@ -40,7 +40,7 @@ def has_started(word, process):
     """Whether a process has a child with a word in its command."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # it has ended meanwhile
-            parent = stat.read_text().rpartition(")")[2].split()[1]
+            parent = stat.read_text(errors="replace").rpartition(")")[2].split()[1]
             if int(parent) == process.pid and word in (stat.parent / "cmdline").read_text():
                 return True
     return False
@@ -221,7 +221,9 @@ def test_killing_mlflow_run_while_its_command_starts(store, start):
     wait_for(lambda: has_started("mlproject.speech", process), "the command's start", process)
     process.terminate()
     process.wait()
-    wait_for(lambda: the_run(store).info.status != "RUNNING", "the run's end", process)
+    wait_for(lambda: the_run(store).info.status == "KILLED", "the run's end", process)
+    assert the_run(store).data.tags["error"] == "interrupted by SIGTERM"
+    assert the_run(store).info.run_name == "gru adam seed0"
     assert "Traceback" not in process.log.read_text().partition("=== Running command")[2]
 
 

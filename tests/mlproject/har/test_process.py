@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -106,10 +105,9 @@ def test_a_worker_that_dies_and_ctrl_c(store, start, windows):
     assert errors == {"interrupted by SIGINT", "interrupted by SIGTERM"}
 
 
-def test_a_cluster_that_is_there_and_a_server(empty_store, start, windows, tmp_path):
+def test_a_cluster_that_is_there_and_a_server(store, start, windows, tmp_path):
     port, tracking = free_port(), free_port()
     address, uri = f"tcp://127.0.0.1:{port}", f"http://127.0.0.1:{tracking}"
-    shutil.copy(empty_store, tmp_path / "served.db")
     words = ("--workers", "1", "--host", "127.0.0.1", "--port", str(tracking))
     words += ("--backend-store-uri", f"sqlite:///{tmp_path}/served.db")
     # Of the processes that it starts for jobs of its own nothing is asked here.
@@ -125,6 +123,7 @@ def test_a_cluster_that_is_there_and_a_server(empty_store, start, windows, tmp_p
     assert [run.info.status for run in found] == ["FINISHED"] * 3
     assert set(client.get_registered_model("har-rnn").aliases) == {"best", "runner-up"}
     (parent,) = (run for run in found if run.data.tags["stage"] == "sweep")
+    assert parent.info.artifact_uri.startswith("mlflow-artifacts:")
     names = {entry.path for entry in client.list_artifacts(parent.info.run_id)}
     assert "tables.txt" in names
 
