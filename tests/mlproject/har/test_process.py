@@ -129,9 +129,9 @@ def test_a_cluster_that_is_there_and_a_server(store, start, windows, tmp_path):
 
 
 def test_no_cluster_at_an_address(start):
-    for address in (f"tcp://127.0.0.1:{free_port()}", "tls://127.0.0.1:1", "nonsense"):
-        code = NO_SERVER.format(address=address)
-        process = start(sys.executable, "-c", code)
+    addresses = (f"tcp://127.0.0.1:{free_port()}", "tls://127.0.0.1:1", "nonsense")
+    started = [start(sys.executable, "-c", NO_SERVER.format(address=each)) for each in addresses]
+    for address, process in zip(addresses, started, strict=True):
         assert process.wait(PATIENCE) == 1
         last = process.log.read_text().strip().splitlines()[-1]
         assert last.startswith(f"Error: scheduler {address!r}: no Dask cluster there whose")
