@@ -267,9 +267,8 @@ def _start(tags: dict[str, str], parent: Parent | None = None) -> mlflow.ActiveR
 def _follow_mlflow_run(tags: dict[str, str]) -> None:
     """Ends the run when the ``mlflow run`` that started this process for it goes.
 
-    It may be gone already: Python and MLflow took seconds to start. Where MLflow put us into
-    a container we cannot see it; and a run of its that somebody goes on with has no experiment
-    in the environment.
+    It may be gone already: Python and MLflow took seconds to start. From a container we
+    cannot see it. Who goes on with such a run by hand names no experiment in the environment.
     """
     started = MLFLOW_PROJECT_ENTRY_POINT in tags and "MLFLOW_EXPERIMENT_ID" in os.environ
     if os.name == "posix" and started and tags.get(MLFLOW_PROJECT_ENV) != "docker":

@@ -11,6 +11,7 @@ import mlflow
 import numpy as np
 import pytest
 
+from mlproject import circumstances
 from mlproject.speech.commands import cli
 from processes import PATIENCE, ask_as_a_server_does, wait_for, where_nothing_is_installed
 from tfnets.speech import wav
@@ -38,10 +39,10 @@ def the_run(store):
 
 def has_started(word, process):
     """Whether a process has a child with a word in its command."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for each in Path("/proc").glob("[0-9]*"):
+        stat = circumstances._stat(int(each.name))
         with contextlib.suppress(OSError):  # it has ended meanwhile
-            parent = stat.read_text(errors="replace").rpartition(")")[2].split()[1]
-            if int(parent) == process.pid and word in (stat.parent / "cmdline").read_text():
+            if stat and int(stat[1]) == process.pid and word in (each / "cmdline").read_text():
                 return True
     return False
 
@@ -72,9 +73,12 @@ def test_mlflow_run_trains_with_every_parameter(store, start):
 
 
 def test_same_seed_same_bits_other_seed_others(store, start, command):
-    """Also in a process that has trained before."""
-    process = start(*direct(*TINY, "--seed", "1"))
+    """Also in a process that has trained before; and whether its terminal is closed or not."""
+    process = start("nohup", *direct(*TINY, "--seed", "1"))
+    wait_for(lambda: "epoch 1/" in process.log.read_text(), "training", process)
+    process.send_signal(signal.SIGHUP)
     assert process.wait(PATIENCE) == 0, process.log.read_text()
+    assert the_run(store).info.status == "FINISHED"
     for seed in (2, 1):
         here = command(cli, "gru", clips=15, epochs=2, batch_size=16, seed=seed)
         assert here.exception is None, here.output

@@ -31,9 +31,14 @@ def test_training_adding_and_serving(trained, store, start, tmp_path):
     question = [{"a": "999", "b": "1"}, {"a": "0", "b": "007"}]
     sums = here.predict(question).to_dict("records")
 
-    process = start(*RUN, "-e", "add", "-P", "a=999", "-P", "b=1")
-    assert process.wait(PATIENCE) == 0, process.log.read_text()
-    assert f"999 + 1 = {sums[0]['sum']}\n" in process.log.read_text()
+    good, bad = (start(*RUN, "-e", "add", "-P", "a=999", "-P", f"b={b}") for b in (1, -1))
+    assert good.wait(PATIENCE) == 0, good.log.read_text()
+    assert f"999 + 1 = {sums[0]['sum']}\n" in good.log.read_text()
+    assert bad.wait(PATIENCE) != 0
+    said = bad.log.read_text()
+    assert "Error: b is '-1'; negative numbers cannot be added here." in said.splitlines()
+    (failed,) = store.search_runs(["0"], "tags.stage = 'add' and params.b = '-1'")
+    assert failed.info.status == "FAILED"
 
     ask = serve(start, trained)
     assert ask(question, "dataframe_records") == sums

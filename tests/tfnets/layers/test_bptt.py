@@ -1,8 +1,7 @@
 """The hand-derived gradients against Keras' autodiff, against differences, in training."""
 
 import contextlib
-import functools
-from functools import partial
+from functools import cache, partial
 
 import keras
 import numpy as np
@@ -175,7 +174,7 @@ def test_gradients_are_central_differences(
             assert gradient[place] == pytest.approx((ends[0] - ends[1]) / 2e-6, abs=1e-7)
 
 
-@functools.cache
+@cache
 def losses_of_training(name, which, jit):
     """Ten steps through two layers, the last batch of an epoch smaller than the others."""
     rng = np.random.default_rng(3)
