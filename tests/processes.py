@@ -17,7 +17,29 @@ from mlflow.pyfunc import scoring_server
 
 from mlproject import interrupt
 
-PATIENCE = 120
+# In seconds: for what hangs, not for what is slow on a busy machine.
+PATIENCE = 300
+
+
+class Process(subprocess.Popen):
+    """A process whose output goes to a file, ``log``."""
+
+    def wait(self, timeout=PATIENCE):
+        try:
+            return super().wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.fail(f"{self.args} did not end in {timeout} s")
+
+    @property
+    def said(self):
+        return self.log.read_text()
+
+    def fail(self, why):
+        """Fails the test with what the process said, and with where it hangs."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGABRT)  # faulthandler writes tracebacks
+            time.sleep(2)
+        pytest.fail(f"{why}; the process said:\n{self.said}")
 
 
 @contextlib.contextmanager
@@ -33,8 +55,9 @@ def starter(folder):
         path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
         environment = os.environ | {"PATH": path} | more
         environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # as a user has it: quiet all the same
+        environment["PYTHONFAULTHANDLER"] = "1"
         with log.open("w") as output, default_signals():
-            process = subprocess.Popen(
+            process = Process(
                 words,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -73,7 +96,7 @@ def wait_for(condition, what, process):
         if result:
             return result
         time.sleep(0.05)
-    pytest.fail(f"{what} did not happen; the process said:\n{process.log.read_text()}")
+    process.fail(f"{what} did not happen")
 
 
 def free_port():

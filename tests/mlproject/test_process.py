@@ -13,7 +13,7 @@ import pytest
 
 from mlproject import circumstances
 from mlproject.speech.commands import cli
-from processes import PATIENCE, ask_as_a_server_does, wait_for, where_nothing_is_installed
+from processes import ask_as_a_server_does, wait_for, where_nothing_is_installed
 from tfnets.speech import wav
 
 ROOT = Path(__file__).parents[2]
@@ -21,15 +21,15 @@ TINY = ("--clips", "15", "--epochs", "2", "--batch-size", "16")
 LONG = ("--clips", "15", "--epochs", "100000", "--batch-size", "45")
 
 
-def direct(*words, name="gru"):
+def direct(*words, name="fc"):
     return (sys.executable, "-m", "mlproject.speech", name, *words)
 
 
-def project(*words):
+def project(*words, entry="speech_fc"):
     """``mlflow run`` of the checkout with ``--name value`` as ``-P name=value``."""
     pairs = zip(words[::2], words[1::2], strict=True)
     parameters = [f"-P{name[2:].replace('-', '_')}={value}" for name, value in pairs]
-    return ("mlflow", "run", str(ROOT), "-e", "speech_gru", "--env-manager=local", *parameters)
+    return ("mlflow", "run", str(ROOT), "-e", entry, "--env-manager=local", *parameters)
 
 
 def the_run(store):
@@ -51,8 +51,8 @@ def test_mlflow_run_trains_with_every_parameter(store, start):
     words = (*TINY, "--words", "yes,left", "--seed", "3", "--pooling", "flatten")
     words += ("--learning-rate", "1e-2", "--reset-after", "true", "--recurrent-bias", "True")
     words += ("--optimizer", "sgd", "--momentum", "0.5", "--weight-decay", "0")
-    process = start(*project(*words))
-    assert process.wait(PATIENCE) == 0, process.log.read_text()
+    process = start(*project(*words, entry="speech_gru"))
+    assert process.wait() == 0, process.said
     run = the_run(store)
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "gru sgd seed3"
@@ -66,7 +66,7 @@ def test_mlflow_run_trains_with_every_parameter(store, start):
     assert len(store.get_metric_history(run.info.run_id, "val/accuracy")) == 2
     # Two classes, all 101 frames side by side, the form with the reset gate after.
     assert run.data.metrics["params/total"] == 45312 + 6465 * 128 + 16512 + 258
-    text = process.log.read_text()
+    text = process.said
     assert "Test accuracy" in text
     assert "Traceback" not in text
     assert "cudart" not in text
@@ -74,10 +74,10 @@ def test_mlflow_run_trains_with_every_parameter(store, start):
 
 def test_same_seed_same_bits_other_seed_others(store, start, command):
     """Also in a process that has trained before; and whether its terminal is closed or not."""
-    process = start("nohup", *direct(*TINY, "--seed", "1"))
-    wait_for(lambda: "epoch 1/" in process.log.read_text(), "training", process)
+    process = start("nohup", *direct(*TINY, "--seed", "1", name="gru"))
+    wait_for(lambda: "epoch 1/" in process.said, "training", process)
     process.send_signal(signal.SIGHUP)
-    assert process.wait(PATIENCE) == 0, process.log.read_text()
+    assert process.wait() == 0, process.said
     assert the_run(store).info.status == "FINISHED"
     for seed in (2, 1):
         here = command(cli, "gru", clips=15, epochs=2, batch_size=16, seed=seed)
@@ -103,32 +103,32 @@ def test_same_seed_same_bits_other_seed_others(store, start, command):
 def test_a_signal_ends_the_run_as_killed(store, start):
     """As others do: Ctrl-C while something else goes on, SIGTERM in a comparison."""
     process = start(*direct(*LONG))
-    wait_for(lambda: "epoch      2/" in process.log.read_text(), "training", process)
+    wait_for(lambda: "epoch      2/" in process.said, "training", process)
     process.send_signal(signal.SIGHUP)
-    assert process.wait(PATIENCE) == 128 + signal.SIGHUP
+    assert process.wait() == 128 + signal.SIGHUP
     run = the_run(store)
     assert run.info.status == "KILLED"
     assert run.data.tags["error"] == "interrupted by SIGHUP"
-    assert process.log.read_text().strip().splitlines()[-1] == "Error: interrupted by SIGHUP."
-    assert "Traceback" not in process.log.read_text()
+    assert process.said.strip().splitlines()[-1] == "Error: interrupted by SIGHUP."
+    assert "Traceback" not in process.said
 
 
 def test_a_signal_ends_a_comparison_and_its_runs(store, start):
-    models = ("--models", "fc+sgd,gru+adam")
+    models = ("--models", "fc+sgd,fc+adam")
     process = start(*direct(*LONG[:2], "--epochs", "150", *models, name="compare"))
-    wait_for(lambda: "gru adam seed0" in process.log.read_text(), "the second run", process)
-    wait_for(lambda: process.log.read_text().count("epoch   1/") == 2, "training", process)
+    wait_for(lambda: "fc adam seed0" in process.said, "the second run", process)
+    wait_for(lambda: process.said.count("epoch   1/") == 2, "training", process)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(PATIENCE) == 128 + signal.SIGTERM
+    assert process.wait() == 128 + signal.SIGTERM
     runs = {run.info.run_name: run for run in store.search_runs(["0"])}
     assert {name: run.info.status for name, run in runs.items()} == {
         "compare 2 models, 1 seed": "KILLED",
         "fc sgd seed0": "FINISHED",
-        "gru adam seed0": "KILLED",
+        "fc adam seed0": "KILLED",
     }
-    assert runs["gru adam seed0"].data.tags["error"] == "interrupted by SIGTERM"
-    assert process.log.read_text().strip().splitlines()[-1] == "Error: interrupted by SIGTERM."
-    assert "Traceback" not in process.log.read_text()
+    assert runs["fc adam seed0"].data.tags["error"] == "interrupted by SIGTERM"
+    assert process.said.strip().splitlines()[-1] == "Error: interrupted by SIGTERM."
+    assert "Traceback" not in process.said
 
 
 # A signal at the worst moment: while MLflow makes the run, or while it ends it.
@@ -159,10 +159,10 @@ command.main(cli)
     [("create_run", "after", "KILLED"), ("set_terminated", "before", "FINISHED")],
 )
 def test_a_signal_while_a_run_starts_or_ends(store, start, method, when, status):
-    process = start(sys.executable, "-c", BAD_MOMENT, method, when, "gru", *TINY)
-    assert process.wait(PATIENCE) == 128 + signal.SIGTERM
+    process = start(sys.executable, "-c", BAD_MOMENT, method, when, "fc", *TINY)
+    assert process.wait() == 128 + signal.SIGTERM
     assert the_run(store).info.status == status
-    assert "Traceback" not in process.log.read_text()
+    assert "Traceback" not in process.said
 
 
 IN_A_TRANSACTION = """
@@ -182,12 +182,12 @@ command.main(cli)
 
 
 def test_a_signal_in_the_middle_of_a_transaction(store, start):
-    process = start(sys.executable, "-c", IN_A_TRANSACTION, "gru", *TINY)
-    assert process.wait(PATIENCE) == 128 + signal.SIGTERM
+    process = start(sys.executable, "-c", IN_A_TRANSACTION, "fc", *TINY)
+    assert process.wait() == 128 + signal.SIGTERM
     run = the_run(store)
     assert run.info.status == "KILLED"
     assert run.data.tags["error"] == "interrupted by SIGTERM"
-    assert "locked" not in process.log.read_text()
+    assert "locked" not in process.said
 
 
 def test_a_signal_that_python_loses_is_remembered():
@@ -227,8 +227,8 @@ def test_killing_mlflow_run_while_its_command_starts(store, start):
     process.wait()
     wait_for(lambda: the_run(store).info.status == "KILLED", "the run's end", process)
     assert the_run(store).data.tags["error"] == "interrupted by SIGTERM"
-    assert the_run(store).info.run_name == "gru adam seed0"
-    assert "Traceback" not in process.log.read_text().partition("=== Running command")[2]
+    assert the_run(store).info.run_name == "fc sgd seed0"
+    assert "Traceback" not in process.said.partition("=== Running command")[2]
 
 
 def test_a_store_that_fails_in_the_middle(store, start):
@@ -245,9 +245,9 @@ from mlproject import command
 from mlproject.speech.commands import cli
 command.main(cli)
 """
-    process = start(sys.executable, "-c", code, "gru", *TINY)
-    assert process.wait(PATIENCE) == 1
-    last = process.log.read_text().strip().splitlines()[-1]
+    process = start(sys.executable, "-c", code, "fc", *TINY)
+    assert process.wait() == 1
+    last = process.said.strip().splitlines()[-1]
     assert last.startswith("Error: cannot log to sqlite:///")
     assert last.endswith(": the server is gone.")
     assert the_run(store).info.status == "FAILED"
@@ -266,8 +266,8 @@ print("goes on")
 os.kill(os.getpid(), signal.SIGTERM)
 """
     process = start("nohup", sys.executable, "-c", code)
-    assert process.wait(PATIENCE) == 1
-    said = process.log.read_text().strip().splitlines()
+    assert process.wait() == 1
+    said = process.said.strip().splitlines()
     assert "goes on" in said
     assert said[-1].endswith("Interrupted: interrupted by SIGTERM")
 
@@ -275,10 +275,10 @@ os.kill(os.getpid(), signal.SIGTERM)
 def test_ctrl_c_while_the_corpus_is_rendered(store, start, fresh_cache):
     """As a terminal does it: eSpeak's process gets the signal, too."""
     process = start(*direct("--clips", "3000"))
-    wait_for(lambda: "rendering" in process.log.read_text(), "rendering", process)
+    wait_for(lambda: "rendering" in process.said, "rendering", process)
     os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(PATIENCE) == 128 + signal.SIGINT
-    lines = process.log.read_text().strip().splitlines()
+    assert process.wait() == 128 + signal.SIGINT
+    lines = process.said.strip().splitlines()
     assert lines[-1] == "Error: interrupted by SIGINT."
     assert not any("Traceback" in line for line in lines)
     assert the_run(store).info.status == "KILLED"
@@ -287,9 +287,9 @@ def test_ctrl_c_while_the_corpus_is_rendered(store, start, fresh_cache):
 
 def test_ctrl_c_on_mlflow_run_leaves_nothing_running(store, start):
     process = start(*project(*LONG))
-    wait_for(lambda: "epoch      2/" in process.log.read_text(), "training", process)
+    wait_for(lambda: "epoch      2/" in process.said, "training", process)
     os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(PATIENCE) != 0
+    assert process.wait() != 0
     run = the_run(store)
     assert run.info.status in ("KILLED", "FAILED")
     assert run.data.tags["error"] == "interrupted by SIGINT"
@@ -297,7 +297,7 @@ def test_ctrl_c_on_mlflow_run_leaves_nothing_running(store, start):
 
 def test_killing_mlflow_run_ends_its_training_too(store, start):
     process = start(*project(*LONG))
-    wait_for(lambda: "epoch      2/" in process.log.read_text(), "training", process)
+    wait_for(lambda: "epoch      2/" in process.said, "training", process)
     process.kill()
     process.wait()
     wait_for(lambda: the_run(store).info.status == "KILLED", "the run's end", process)
@@ -313,33 +313,33 @@ def test_killing_mlflow_run_ends_its_training_too(store, start):
             "Error: Invalid value for '--epochs': 0 is not in the range 1<=x<=",
         ),
         (("--seed", "x"), 2, "Error: Invalid value for '--seed': 'x' is not a valid integer"),
-        (("--pooling", "max"), 2, "Error: Invalid value for '--pooling': 'max' is not one of"),
+        (("--optimizer", "x"), 2, "Error: Invalid value for '--optimizer': 'x' is not one of"),
         (("--speed", "9"), 2, "Error: No such option"),
     ],
 )
 def test_bad_input_is_one_line(store, start, words, code, message):
     process = start(*direct("--clips", "15", *words))
-    assert process.wait(PATIENCE) == code
-    (line,) = process.log.read_text().strip().splitlines()
+    assert process.wait() == code
+    (line,) = process.said.strip().splitlines()
     assert line.startswith(message)
     assert all(run.info.status == "FAILED" for run in store.search_runs(["0"]))
 
 
 def test_bad_parameters_under_mlflow_run_end_its_run_as_failed(store, start):
     process = start(*project("--epochs", "0"))
-    assert process.wait(PATIENCE) == 1
+    assert process.wait() == 1
     run = the_run(store)
     assert run.info.status == "FAILED"
-    assert run.info.run_name == "speech_gru"
+    assert run.info.run_name == "speech_fc"
     assert "0 is not in the range 1<=x<=" in run.data.tags["error"]
-    assert "Traceback" not in process.log.read_text()
+    assert "Traceback" not in process.said
 
 
 def test_a_store_that_cannot_be_reached(store, start, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////dev/null/all.db")
     process = start(*direct(*TINY))
-    assert process.wait(PATIENCE) == 1
-    last = process.log.read_text().strip().splitlines()[-1]
+    assert process.wait() == 1
+    last = process.said.strip().splitlines()[-1]
     assert last.startswith("Error: cannot start a run at sqlite:////dev/null/all.db")
 
 

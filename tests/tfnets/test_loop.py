@@ -1,3 +1,5 @@
+from functools import cache
+
 import keras
 import numpy as np
 import pytest
@@ -29,29 +31,36 @@ def samples(n=23):
     return rng.normal(size=(n, 6, 4)).astype(np.float32), rng.integers(0, 3, n, np.int32)
 
 
-@pytest.mark.parametrize("execution", EXECUTIONS, ids=str)
-def test_an_epoch_is_what_keras_makes_of_the_same_batches(execution):
-    """23 samples in batches of 5: the last batch has 3, and no batch can be halved."""
+@cache
+def two_epochs_of_keras():
+    """Order of the samples, losses and accuracies, judgement, and weights in the end."""
     x, y = samples()
-    model, optimizer = network(), keras.optimizers.SGD(0.5, momentum=0.9)
-    loop = Loop(model, optimizer, CLASSIFICATION, 5, execution)
-    order = np.random.default_rng(1).permutation(23)
-    figures = [loop.epoch(tf.constant(x), tf.constant(y), order) for _ in range(2)]
-    judged = loop.evaluate(tf.constant(x), tf.constant(y))
-
-    theirs = network()
-    theirs.compile(
+    order = np.random.default_rng(1).permutation(len(x))
+    model = network()
+    model.compile(
         keras.optimizers.SGD(0.5, momentum=0.9),
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    history = theirs.fit(x[order], y[order], batch_size=5, epochs=2, shuffle=False, verbose=0)
-    expected = zip(history.history["loss"], history.history["accuracy"], strict=True)
-    np.testing.assert_allclose([list(f.values()) for f in figures], list(expected), rtol=1e-5)
+    history = model.fit(x[order], y[order], batch_size=5, epochs=2, shuffle=False, verbose=0)
+    figures = list(zip(history.history["loss"], history.history["accuracy"], strict=True))
+    return order, figures, model.evaluate(x, y, verbose=0), model.get_weights()
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS, ids=str)
+def test_an_epoch_is_what_keras_makes_of_the_same_batches(execution):
+    """23 samples in batches of 5: the last batch has 3, and no batch can be halved."""
+    order, expected, verdict, weights = two_epochs_of_keras()
+    x, y = samples()
+    model, optimizer = network(), keras.optimizers.SGD(0.5, momentum=0.9)
+    loop = Loop(model, optimizer, CLASSIFICATION, 5, execution)
+    figures = [loop.epoch(tf.constant(x), tf.constant(y), order) for _ in range(2)]
+    judged = loop.evaluate(tf.constant(x), tf.constant(y))
+
+    np.testing.assert_allclose([list(f.values()) for f in figures], expected, rtol=1e-5)
     assert list(judged) == ["loss", "accuracy"]
-    judged = list(judged.values())
-    np.testing.assert_allclose(judged, theirs.evaluate(x, y, verbose=0), rtol=1e-5)
-    for mine, other in zip(model.get_weights(), theirs.get_weights(), strict=True):
+    np.testing.assert_allclose(list(judged.values()), verdict, rtol=1e-5)
+    for mine, other in zip(model.get_weights(), weights, strict=True):
         np.testing.assert_allclose(mine, other, atol=1e-5)
     assert int(optimizer.iterations.numpy()) == 10
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from processes import PATIENCE, serve, where_nothing_is_installed
+from processes import serve, where_nothing_is_installed
 
 ROOT = Path(__file__).parents[3]
 RUN = ("mlflow", "run", str(ROOT), "--env-manager=local")
@@ -19,8 +19,8 @@ def trained(store, start):
     """The URI of a champion that ``mlflow run`` has trained."""
     parameters = [word for each in TINY for word in ("-P", each)]
     process = start(*RUN, "-e", "addition_rnn", *parameters)
-    assert process.wait(PATIENCE) == 0, process.log.read_text()
-    said = process.log.read_text()
+    assert process.wait() == 0, process.said
+    said = process.said
     assert "Traceback" not in said
     assert "Warning" not in said
     return "models:/adder@champion"
@@ -32,10 +32,10 @@ def test_training_adding_and_serving(trained, store, start, tmp_path):
     sums = here.predict(question).to_dict("records")
 
     good, bad = (start(*RUN, "-e", "add", "-P", "a=999", "-P", f"b={b}") for b in (1, -1))
-    assert good.wait(PATIENCE) == 0, good.log.read_text()
-    assert f"999 + 1 = {sums[0]['sum']}\n" in good.log.read_text()
-    assert bad.wait(PATIENCE) != 0
-    said = bad.log.read_text()
+    assert good.wait() == 0, good.said
+    assert f"999 + 1 = {sums[0]['sum']}\n" in good.said
+    assert bad.wait() != 0
+    said = bad.said
     assert "Error: b is '-1'; negative numbers cannot be added here." in said.splitlines()
     (failed,) = store.search_runs(["0"], "tags.stage = 'add' and params.b = '-1'")
     assert failed.info.status == "FAILED"
