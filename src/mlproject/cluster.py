@@ -20,8 +20,9 @@ import distributed
 from mlproject import circumstances, command, interrupt, records, tracking
 from tfnets.errors import InputError, first_line
 
-# How long the children have to end themselves after a signal, in seconds.
-_GRACE = 5.0
+# How long the children have to end themselves after a signal, in seconds; on a busy machine
+# that is what an epoch takes.
+_GRACE = 15.0
 
 
 @dataclass(frozen=True)

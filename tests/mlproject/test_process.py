@@ -114,9 +114,9 @@ def test_a_signal_ends_the_run_as_killed(store, start):
 
 
 def test_a_signal_ends_a_comparison_and_its_runs(store, start):
-    models = ("--models", "fc+sgd,fc+adam")
+    models = ("--models", "fc+sgd,gru+adam")
     process = start(*direct(*LONG[:2], "--epochs", "150", *models, name="compare"))
-    wait_for(lambda: "fc adam seed0" in process.said, "the second run", process)
+    wait_for(lambda: "gru adam seed0" in process.said, "the second run", process)
     wait_for(lambda: process.said.count("epoch   1/") == 2, "training", process)
     process.send_signal(signal.SIGTERM)
     assert process.wait() == 128 + signal.SIGTERM
@@ -124,9 +124,9 @@ def test_a_signal_ends_a_comparison_and_its_runs(store, start):
     assert {name: run.info.status for name, run in runs.items()} == {
         "compare 2 models, 1 seed": "KILLED",
         "fc sgd seed0": "FINISHED",
-        "fc adam seed0": "KILLED",
+        "gru adam seed0": "KILLED",
     }
-    assert runs["fc adam seed0"].data.tags["error"] == "interrupted by SIGTERM"
+    assert runs["gru adam seed0"].data.tags["error"] == "interrupted by SIGTERM"
     assert process.said.strip().splitlines()[-1] == "Error: interrupted by SIGTERM."
     assert "Traceback" not in process.said
 
