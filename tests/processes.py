@@ -88,14 +88,23 @@ def default_signals():
             signal.signal(each, signal.SIG_IGN)
 
 
-def wait_for(condition, what, process):
-    """The first true answer of a condition; without one in time the test fails."""
+def wait_for(condition, what, process=None):
+    """The first true answer of a condition.
+
+    Without one in time the test fails, and at once if the process has ended that is to
+    bring it about.
+    """
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
+        over = process is not None and process.poll() is not None
         result = condition()
         if result:
             return result
+        if over:
+            break
         time.sleep(0.05)
+    if process is None:
+        pytest.fail(f"{what} did not happen")
     process.fail(f"{what} did not happen")
 
 

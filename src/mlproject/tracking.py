@@ -216,12 +216,12 @@ def run(
                 {"task": task, "stage": stage, **(tags or {}), **circumstances.tags()}, parent
             )
             current = Run(active, task, started)
+            if _is_generated(current.name):
+                current.name = name
+                current.log_tags({"mlflow.runName": name})
+            current.log_parameters(parameters)
             _end_abandoned(current.experiment_id)
             _save_views(current.experiment_id, task)
-        if _is_generated(current.name):
-            current.name = name
-            current.log_tags({"mlflow.runName": name})
-        current.log_parameters(parameters)
         if parent is None:
             _follow_mlflow_run(active.data.tags)
         yield current

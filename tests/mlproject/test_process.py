@@ -162,6 +162,7 @@ def test_a_signal_while_a_run_starts_or_ends(store, start, method, when, status)
     process = start(sys.executable, "-c", BAD_MOMENT, method, when, "fc", *TINY)
     assert process.wait() == 128 + signal.SIGTERM
     assert the_run(store).info.status == status
+    assert the_run(store).info.run_name == "fc sgd seed0"
     assert "Traceback" not in process.said
 
 
@@ -225,7 +226,7 @@ def test_killing_mlflow_run_while_its_command_starts(store, start):
     wait_for(lambda: has_started("mlproject.speech", process), "the command's start", process)
     process.terminate()
     process.wait()
-    wait_for(lambda: the_run(store).info.status == "KILLED", "the run's end", process)
+    wait_for(lambda: the_run(store).info.status == "KILLED", "the run's end")
     assert the_run(store).data.tags["error"] == "interrupted by SIGTERM"
     assert the_run(store).info.run_name == "fc sgd seed0"
     assert "Traceback" not in process.said.partition("=== Running command")[2]
@@ -300,7 +301,7 @@ def test_killing_mlflow_run_ends_its_training_too(store, start):
     wait_for(lambda: "epoch      2/" in process.said, "training", process)
     process.kill()
     process.wait()
-    wait_for(lambda: the_run(store).info.status == "KILLED", "the run's end", process)
+    wait_for(lambda: the_run(store).info.status == "KILLED", "the run's end")
 
 
 @pytest.mark.parametrize(
@@ -313,12 +314,12 @@ def test_killing_mlflow_run_ends_its_training_too(store, start):
             "Error: Invalid value for '--epochs': 0 is not in the range 1<=x<=",
         ),
         (("--seed", "x"), 2, "Error: Invalid value for '--seed': 'x' is not a valid integer"),
-        (("--optimizer", "x"), 2, "Error: Invalid value for '--optimizer': 'x' is not one of"),
+        (("--pooling", "max"), 2, "Error: Invalid value for '--pooling': 'max' is not one of"),
         (("--speed", "9"), 2, "Error: No such option"),
     ],
 )
 def test_bad_input_is_one_line(store, start, words, code, message):
-    process = start(*direct("--clips", "15", *words))
+    process = start(*direct("--clips", "15", *words, name="gru"))
     assert process.wait() == code
     (line,) = process.said.strip().splitlines()
     assert line.startswith(message)
