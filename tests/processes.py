@@ -88,23 +88,21 @@ def default_signals():
             signal.signal(each, signal.SIG_IGN)
 
 
-def wait_for(condition, what, process=None):
+def wait_for(condition, what, process, lives=True):
     """The first true answer of a condition.
 
     Without one in time the test fails, and at once if the process has ended that is to
-    bring it about.
+    bring it about; whoever has ended it before says that it no longer ``lives``.
     """
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
-        over = process is not None and process.poll() is not None
+        over = lives and process.poll() is not None
         result = condition()
         if result:
             return result
         if over:
             break
         time.sleep(0.05)
-    if process is None:
-        pytest.fail(f"{what} did not happen")
     process.fail(f"{what} did not happen")
 
 

@@ -226,7 +226,7 @@ def test_killing_mlflow_run_while_its_command_starts(store, start):
     wait_for(lambda: has_started("mlproject.speech", process), "the command's start", process)
     process.terminate()
     process.wait()
-    wait_for(lambda: the_run(store).info.status == "KILLED", "the run's end")
+    wait_for(lambda: the_run(store).info.status == "KILLED", "the run's end", process, False)
     assert the_run(store).data.tags["error"] == "interrupted by SIGTERM"
     assert the_run(store).info.run_name == "fc sgd seed0"
     assert "Traceback" not in process.said.partition("=== Running command")[2]
@@ -301,7 +301,7 @@ def test_killing_mlflow_run_ends_its_training_too(store, start):
     wait_for(lambda: "epoch      2/" in process.said, "training", process)
     process.kill()
     process.wait()
-    wait_for(lambda: the_run(store).info.status == "KILLED", "the run's end")
+    wait_for(lambda: the_run(store).info.status == "KILLED", "the run's end", process, False)
 
 
 @pytest.mark.parametrize(
