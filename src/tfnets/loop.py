@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfnets.errors import InputError
+from tfnets.losses import cross_entropy
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,13 @@ class Objective:
         loss: ``(labels, outputs) -> (batch,)``, the loss of each sample.
         metrics: By name ``(labels, outputs) -> (batch,)``, each sample's share of right
             answers; one of them is ``accuracy``.
+        outputs: The activation that the network's outputs must have for the loss to mean
+            what it says, ``"softmax"``; None for any.
     """
 
     loss: PerSample
     metrics: Mapping[str, PerSample]
+    outputs: str | None = None
 
     def of(self, labels: tf.Tensor, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """Loss and metrics of each sample, by name, the loss first."""
@@ -95,7 +99,7 @@ def right(labels: tf.Tensor, outputs: tf.Tensor, k: int = 1) -> tf.Tensor:
 _JUDGED_TOGETHER = 300
 
 # A label for each sample; the outputs are probabilities.
-CLASSIFICATION = Objective(keras.losses.sparse_categorical_crossentropy, {"accuracy": right})
+CLASSIFICATION = Objective(cross_entropy, {"accuracy": right}, outputs="softmax")
 
 
 class Loop:
@@ -113,7 +117,8 @@ class Loop:
 
     Raises:
         InputError: For a ``batch_size`` below 1, and for what would be trained wrongly:
-            batch normalisation, losses of the layers (regularisation), loss scaling.
+            outputs of another activation than the objective needs, batch normalisation,
+            losses of the layers (regularisation), loss scaling.
     """
 
     def __init__(
@@ -140,6 +145,12 @@ class Loop:
     def _refuse_what_would_be_wrong(self) -> None:
         if self.batch_size < 1:
             raise InputError(f"batch_size is {self.batch_size}; 1 or more is needed.")
+        needed, found = self.objective.outputs, _activation(self.model)
+        if needed and found and found != needed:
+            raise InputError(
+                f"the outputs of model {self.model.name!r} are those of {found}; the loss is a "
+                f"formula on those of {needed}."
+            )
         for layer in self.model._flatten_layers():
             if isinstance(layer, keras.layers.BatchNormalization):
                 raise InputError(
@@ -271,6 +282,15 @@ class Loop:
             (tf.constant(0), tf.zeros(len(self._names))),
             parallel_iterations=1,
         )[1]
+
+
+def _activation(model: keras.Model) -> str | None:
+    """The activation of a model's outputs by Keras' name; None where no layer says."""
+    layer = model.layers[-1] if model.layers else None
+    if isinstance(layer, keras.layers.Softmax):
+        return "softmax"
+    activation = getattr(layer, "activation", None)
+    return keras.activations.serialize(activation) if callable(activation) else None
 
 
 def _traced(function: Callable, xla: bool) -> Callable:

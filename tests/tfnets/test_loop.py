@@ -192,7 +192,7 @@ def test_har_counts_at_the_last_step_and_on_the_mean_of_shares():
         "top3_mean": 1,
     }
     assert set(har.objective(num_classes=2).metrics) == {"accuracy", "accuracy_mean"}
-    with pytest.raises(InputError, match="unknown loss 'mse'; there is: normalised, raw"):
+    with pytest.raises(InputError, match="unknown loss 'mse'; choose from softmax, norm"):
         har.objective("mse")
 
 

@@ -79,8 +79,8 @@ METHOD = (
         "--protocol",
         type=click.Choice(["tfnets", "report"]),
         default="tfnets",
-        help="What 'auto' means: normalised cross-entropy, gradients clipped at 1, a tenth held "
-        "out for validation; or the report to the letter: its own loss, and none of these.",
+        help="What 'auto' means: softmax cross-entropy, gradients clipped at 1, a tenth held "
+        "out for validation; or the report's equations: its own loss, and none of these.",
     ),
     click.option(
         "--cell",
@@ -90,9 +90,9 @@ METHOD = (
     ),
     click.option(
         "--activation",
-        type=click.Choice(["sigmoid", "softmax"]),
-        default="sigmoid",
-        help="Of the class scores.",
+        type=click.Choice(["auto", "sigmoid", "softmax"]),
+        default="auto",
+        help="Of the outputs; the loss decides it, and what contradicts the loss is refused.",
     ),
     click.option(
         "--initializer",
@@ -121,10 +121,11 @@ METHOD = (
     ),
     click.option(
         "--loss",
-        type=click.Choice(["auto", "normalised", "raw"]),
+        type=click.Choice(["auto", "softmax", "normalised", "binary", "raw"]),
         default="auto",
-        help="Cross-entropy of scores that are made to sum to 1, or of the scores as they are "
-        "(the report's); 'auto' is normalised, of protocol report raw.",
+        help="Cross-entropy of softmax outputs, of sigmoids that are made to sum to 1, of one "
+        "yes-or-no question a class, or of the right class' sigmoid alone (the report's); 'auto' "
+        "is softmax, with protocol report raw.",
     ),
 )
 

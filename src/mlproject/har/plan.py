@@ -18,7 +18,6 @@ _OF_REPORT = {
     "cell": "rnn",
     "optimizer": "sgd",
     "momentum": 0.0,
-    "activation": "sigmoid",
     "initializer": "uniform",
 }
 

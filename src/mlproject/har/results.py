@@ -12,7 +12,7 @@ from tfnets.dataset import Dataset
 # What "auto" means: the report to the letter, or the way that learns.
 PROTOCOLS = {
     "report": {"loss": "raw", "clipnorm": 0.0, "validation_fraction": 0.0},
-    "tfnets": {"loss": "normalised", "clipnorm": 1.0, "validation_fraction": 0.1},
+    "tfnets": {"loss": "softmax", "clipnorm": 1.0, "validation_fraction": 0.1},
 }
 _LEARNING_RATES = {"sgd": 0.1, "adam": 0.003}
 
@@ -28,15 +28,18 @@ class Settings:
 
     Attributes:
         recipe: How to train.
-        loss: As for :func:`tfnets.har.objective`.
         network: Options of :func:`tfnets.har.build`.
         data: Options of :func:`tfnets.har.load`.
     """
 
     recipe: training.Recipe
-    loss: str
     network: dict
     data: dict
+
+    @property
+    def loss(self) -> str:
+        """As for :func:`tfnets.har.objective`."""
+        return self.network["loss"]
 
 
 def settings(parameters: dict) -> Settings:
@@ -52,13 +55,18 @@ def settings(parameters: dict) -> Settings:
         "learning_rate": _LEARNING_RATES[parameters["optimizer"]],
         "test_subjects": (),
     }
-    used = {name: auto[name] if value == "auto" else value for name, value in parameters.items()}
+    used = {
+        name: auto.get(name, value) if value == "auto" else value
+        for name, value in parameters.items()
+    }
     names = ("epochs", "batch_size", "optimizer", "learning_rate", "momentum", "clipnorm", "seed")
     stopping = {name: used[name] for name in ("patience", "min_delta") if name in used}
     recipe = training.Recipe(weight_decay=0.0, **{name: used[name] for name in names}, **stopping)
-    network = {name: used[name] for name in ("cell", "units", "activation", "initializer")}
+    activation = None if used["activation"] == "auto" else used["activation"]
+    tfnets.har.activation_of(used["loss"], activation)
+    network = {name: used[name] for name in ("cell", "units", "loss", "initializer")}
     data = {name: used[name] for name in ("data", "split", "test_subjects", "validation_fraction")}
-    return Settings(recipe, used["loss"], network, data)
+    return Settings(recipe, network, data)
 
 
 def load(chosen: Settings) -> Dataset:

@@ -129,7 +129,7 @@ def train_on(
     once = {f"{ONCE[s]}/{name}": v for s, each in metrics.items() for name, v in each.items()}
     run.log_metrics(once | {"time/train_s": trained.seconds, "epochs/best": trained.best})
     table = log_network(trained.model, run)
-    deployed = tfnets.har.deployable(trained.model, data.classes)
+    deployed = tfnets.har.deployable(trained.model, data.classes, chosen.loss)
     about = {"classes": list(data.classes), "data": data.name, "input": "acceleration"}
     models.log(run, deployed, data.test.x[:1], about)
     result = Result(trained, metrics, table)

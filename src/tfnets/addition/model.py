@@ -32,7 +32,9 @@ def _digit_accuracy(labels, logits):
     return tf.reduce_mean(right(labels, logits), 1)
 
 
-OBJECTIVE = Objective(_loss, {"accuracy": _accuracy, "digit_accuracy": _digit_accuracy})
+OBJECTIVE = Objective(
+    _loss, {"accuracy": _accuracy, "digit_accuracy": _digit_accuracy}, outputs="linear"
+)
 
 
 def build(

@@ -1,6 +1,23 @@
 """Human activity recognition: ``load`` the data, ``build`` the network."""
 
 from tfnets.har.data import load
-from tfnets.har.model import OBJECTIVE, build, deployable, execution, objective
+from tfnets.har.model import (
+    LOSSES,
+    OBJECTIVE,
+    activation_of,
+    build,
+    deployable,
+    execution,
+    objective,
+)
 
-__all__ = ["OBJECTIVE", "build", "deployable", "execution", "load", "objective"]
+__all__ = [
+    "LOSSES",
+    "OBJECTIVE",
+    "activation_of",
+    "build",
+    "deployable",
+    "execution",
+    "load",
+    "objective",
+]

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import layers
 from keras.initializers import GlorotUniform, Orthogonal, RandomUniform
 
+from tfnets import losses
 from tfnets.deployed import Finite, by_class
 from tfnets.errors import InputError
 from tfnets.layers import CELLS
@@ -19,61 +20,113 @@ _INITIALIZERS = {
     "uniform": {"kernel": _UNIFORM, "recurrent": _UNIFORM, "bias": _UNIFORM},
     "glorot": {"kernel": GlorotUniform, "recurrent": Orthogonal},
 }
+
+# Which outputs each loss is a formula on.
+LOSSES = {"softmax": "softmax", "normalised": "sigmoid", "binary": "sigmoid", "raw": "sigmoid"}
 ACTIVATIONS = ("sigmoid", "softmax")
-LOSSES = ("normalised", "raw")
 
 
-def probabilities(scores):
-    """Class scores ``(..., classes)``, none negative, made to sum to 1."""
-    return scores / keras.ops.maximum(keras.ops.sum(scores, -1, keepdims=True), 1e-30)
-
-
-def objective(loss: str = "normalised", num_classes: int = 6) -> Objective:
+def objective(loss: str = "softmax", num_classes: int = 6) -> Objective:
     """What is minimised and counted.
 
+    With the outputs a at a step and the sample's class y, mean over the steps:
+
+    ==============  ======================================================  =======
+    loss            formula                                                 outputs
+    ==============  ======================================================  =======
+    ``softmax``     -log a_y                                                softmax
+    ``normalised``  -log(a_y / sum_k a_k)                                   sigmoid
+    ``binary``      -log a_y - sum over the other classes of log(1 - a_k)   sigmoid
+    ``raw``         -log a_y: the report's (har_rnn, equation (2))          sigmoid
+    ==============  ======================================================  =======
+
+    The report's "log loss" can be read as ``raw`` or as ``binary``. With ``raw`` nothing ever
+    pushes a wrong class down.
+
     Args:
-        loss: The cross-entropy of the sample's class at every step, mean over the steps.
-            ``"normalised"``: of scores that are first made to sum to 1. ``"raw"``: of the
-            scores as they are, -log(a), as the report has it (har_rnn, equation (2)):
-            with sigmoid scores nothing ever pushes a wrong class down.
+        loss: Which of them.
         num_classes: Number of activities.
 
     Returns:
         An objective that counts, among the k classes of the highest scores at the last
         step, ``accuracy`` (k = 1), ``top2`` and ``top3``; and the same of the mean of the
-        normalised scores over the steps, ``accuracy_mean``, ``top2_mean``, ``top3_mean``.
+        :func:`probabilities` over the steps, ``accuracy_mean``, ``top2_mean``, ``top3_mean``.
         A k that the number of classes makes trivial is left out.
 
     Raises:
         InputError: For an unknown loss.
     """
-    if loss not in LOSSES:
-        raise InputError(f"unknown loss {loss!r}; there is: {', '.join(LOSSES)}.")
+    outputs = activation_of(loss)
     metrics = {}
     for name, k in (("accuracy", 1), ("top2", 2), ("top3", 3)):
         if k < max(num_classes, 2):
             metrics[name] = functools.partial(_at_the_end, k=k)
-            metrics[f"{name}_mean"] = functools.partial(_on_the_mean, k=k)
-    return Objective(_normalised if loss == "normalised" else _raw, metrics)
+            metrics[f"{name}_mean"] = functools.partial(_on_the_mean, k=k, loss=loss)
+    return Objective(functools.partial(_mean_over_steps, loss=_PER_STEP[loss]), metrics, outputs)
+
+
+def activation_of(loss: str, activation: str | None = None) -> str:
+    """The activation that the outputs have with a loss.
+
+    Args:
+        loss: As for :func:`objective`.
+        activation: What else somebody asks for; None for nothing.
+
+    Raises:
+        InputError: For an unknown loss, or an activation that contradicts it.
+    """
+    if loss not in LOSSES:
+        raise InputError(f"unknown loss {loss!r}; choose from {', '.join(LOSSES)}.")
+    if activation is not None and activation != LOSSES[loss]:
+        others = ", ".join(each for each, its in LOSSES.items() if its == activation)
+        raise InputError(
+            f"activation is {activation!r}, but loss {loss!r} has {LOSSES[loss]} outputs; leave "
+            f"activation out" + (f" or choose a loss from {others}." if others else ".")
+        )
+    return LOSSES[loss]
+
+
+def probabilities(outputs, loss: str = "softmax"):
+    """The class probabilities that a loss trains, from the outputs ``(..., classes)``.
+
+    With ``normalised`` the outputs are made to sum to 1. With all others they are what they
+    are: those of ``binary`` and ``raw``, one sigmoid a class, need not sum to 1.
+    """
+    if loss != "normalised":
+        return outputs
+    return outputs / keras.ops.maximum(keras.ops.sum(outputs, -1, keepdims=True), 1e-30)
+
+
+def _mean_over_steps(labels, outputs, loss):
+    every = tf.repeat(labels[:, None], outputs.shape[1], axis=1)
+    return tf.reduce_mean(loss(every, outputs), 1)
 
 
 def _normalised(labels, outputs):
-    every = tf.repeat(labels[:, None], outputs.shape[1], axis=1)
-    # Keras makes the scores sum to 1 inside.
-    return tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(every, outputs), 1)
+    total = tf.reduce_sum(outputs, -1)
+    return losses.cross_entropy(labels, outputs) + tf.math.log(tf.maximum(total, 1e-30))
 
 
-def _raw(labels, outputs):
-    own = tf.gather(outputs, labels, axis=2, batch_dims=1)
-    return -tf.reduce_mean(tf.math.log(tf.maximum(own, keras.config.epsilon())), 1)
+def _binary(labels, outputs):
+    rest = losses.log_of_rest(outputs)
+    others = tf.reduce_sum(rest, -1) - losses.of_label(labels, rest)
+    return losses.cross_entropy(labels, outputs) - others
+
+
+_PER_STEP = {
+    "softmax": losses.cross_entropy,
+    "normalised": _normalised,
+    "binary": _binary,
+    "raw": losses.cross_entropy,
+}
 
 
 def _at_the_end(labels, outputs, k):
     return right(labels, outputs[:, -1], k)
 
 
-def _on_the_mean(labels, outputs, k):
-    return right(labels, tf.reduce_mean(probabilities(outputs), 1), k)
+def _on_the_mean(labels, outputs, k, loss):
+    return right(labels, tf.reduce_mean(probabilities(outputs, loss), 1), k)
 
 
 OBJECTIVE = objective()
@@ -89,7 +142,8 @@ def build(
     input_shape: tuple[int, int] = (150, 3),
     num_classes: int = 6,
     units: int = 50,
-    activation: str = "sigmoid",
+    loss: str = "softmax",
+    activation: str | None = None,
     initializer: str = "uniform",
     seed: int | None = None,
 ) -> keras.Model:
@@ -103,27 +157,30 @@ def build(
         input_shape: ``(time, channels)`` of one window of acceleration.
         num_classes: Number of activities.
         units: Hidden units.
-        activation: Of the outputs: ``"sigmoid"`` as in the report, or ``"softmax"``.
+        loss: What it is to be trained with (:func:`objective`), which decides the outputs:
+            ``"raw"`` for the report's sigmoids.
+        activation: Of the outputs; None for what the loss needs, and nothing else will do.
         initializer: ``"uniform"`` as in the report: all weights and biases in [-0.1, 0.1].
             ``"glorot"``: Keras' own, Glorot uniform kernels, an orthogonal recurrent
             kernel, biases 0 (of an LSTM's forget gate 1).
         seed: Decides the initial weights, whatever other threads do; None for Keras' choice.
 
     Returns:
-        A functional model from ``(batch, time, channels)`` float32 to class scores at
-        every step, ``(batch, time, num_classes)``.
+        A functional model from ``(batch, time, channels)`` float32 to the outputs at every
+        step, ``(batch, time, num_classes)``, each in [0, 1].
 
     Raises:
-        InputError: For an unknown cell, activation or initializer, no units, or fewer than
-            two classes.
+        InputError: For an unknown cell, loss, activation or initializer, an activation that
+            contradicts the loss, no units, or fewer than two classes.
     """
     for name, value, there in (
         ("cell", cell, CELLS),
-        ("activation", activation, ACTIVATIONS),
+        ("activation", activation or "softmax", ACTIVATIONS),
         ("initializer", initializer, _INITIALIZERS),
     ):
         if value not in there:
-            raise InputError(f"unknown {name} {value!r}; there is: {', '.join(there)}.")
+            raise InputError(f"unknown {name} {value!r}; choose from {', '.join(there)}.")
+    activation = activation_of(loss, activation)
     if units < 1:
         raise InputError(f"units is {units}; a layer needs 1 or more.")
     if num_classes < 2:
@@ -151,22 +208,27 @@ def execution(cell: str = "rnn", batch_size: int = 30) -> Execution:
     return Execution(xla=True, shards=2 if batch_size >= _WORTH_CUTTING else 1, steps_per_call=300)
 
 
-def deployable(network: keras.Model, classes: Sequence[str]) -> keras.Model:
+def deployable(network: keras.Model, classes: Sequence[str], loss: str = "softmax") -> keras.Model:
     """Wraps a trained network into the model that one hands on.
 
     Args:
         network: A model from :func:`build`.
         classes: Names of the classes in the order of the network's outputs.
+        loss: What it was trained with, which decides how its outputs are to be read.
 
     Returns:
         A functional model from windows of acceleration ``(batch, time, channels)`` to a
-        dictionary, class name -> probability ``(batch,)``: the scores at the last step,
-        normalised. NaN and infinity in a window are refused.
+        dictionary, class name -> probability ``(batch,)``: the :func:`probabilities` at the
+        last step. NaN and infinity in a window are refused.
+
+    Raises:
+        InputError: If the loss does not belong to the network's outputs.
     """
+    activation_of(loss, keras.activations.serialize(network.get_layer("scores").activation))
     inputs = keras.Input(network.input_shape[1:], name="acceleration")
     # A model of the same layers; without the optimizer's state, should the network be compiled.
     body = keras.Model(network.input, network.output, name=network.name)
     last = body(Finite(name="finite")(inputs))[:, -1]
     return keras.Model(
-        inputs, by_class(probabilities(last), classes), name=f"{network.name}_deployed"
+        inputs, by_class(probabilities(last, loss), classes), name=f"{network.name}_deployed"
     )

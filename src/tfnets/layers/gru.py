@@ -68,6 +68,7 @@ from tfnets.layers import bptt
 from tfnets.layers.fast import FastLoop
 
 _PACKAGE = "tfnets"
+_INITIALIZERS = ("kernel_initializer", "recurrent_initializer", "bias_initializer")
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
@@ -217,8 +218,14 @@ class _OwnCell(keras.layers.RNN):
     """
 
     def __init__(self, cell, *args, recurrent_bias, **kwargs):
-        config = {**cell.get_config(), "implementation": cell.implementation}
-        super().__init__(GRUCell(**config, recurrent_bias=recurrent_bias), *args, **kwargs)
+        config = {**cell.get_config(), "implementation": cell.implementation, "seed": 0}
+        # Keras' own initializers and dropout seeds: new ones, drawn from what the process draws
+        # seeds from, would give other weights than Keras' layer has, here and in later layers.
+        config |= {name: getattr(cell, name) for name in _INITIALIZERS}
+        own = GRUCell(**config, recurrent_bias=recurrent_bias)
+        own.seed = cell.seed
+        own.seed_generator.state.assign(cell.seed_generator.state)
+        super().__init__(own, *args, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
