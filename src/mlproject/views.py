@@ -109,6 +109,7 @@ _ADDITION = (
     "metrics.test/accuracy",
     "metrics.test/digit_accuracy",
     "metrics.steps/to_99",
+    "metrics.train/loss",
     "metrics.by_length/accuracy",
     "metrics.time/train_s",
     "metrics.params/total",

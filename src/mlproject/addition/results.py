@@ -74,6 +74,12 @@ def looks(steps: int) -> int:
     return -(-steps // _EVERY)
 
 
+def last_steps(steps: int) -> int:
+    """Over how many steps, the last of a training, its last ``train/loss`` is the mean."""
+    times = looks(steps)
+    return steps - steps * (times - 1) // times
+
+
 def load(chosen: Settings) -> Dataset:
     """Makes the data that the settings name."""
     return tfnets.addition.load(**chosen.data)
