@@ -40,6 +40,14 @@ LENGTH = (
     ),
 )
 
+INITIALIZER = click.option(
+    "--initializer",
+    type=click.Choice(["keras", "torch"]),
+    default="keras",
+    help="Initial weights as Keras' layers have them, or as PyTorch's modules, in which the "
+    "reports trained.",
+)
+
 SEED = click.IntRange(0, 2**32 - 1)
 
 
@@ -47,6 +55,7 @@ def training(optimizer: str) -> tuple:
     """The options of one training, with the optimizer that its report uses."""
     return (
         *LENGTH,
+        INITIALIZER,
         click.option(
             "--optimizer",
             type=click.Choice(["adam", "sgd"]),
@@ -142,7 +151,7 @@ def gru(**parameters):
 
 
 @cli.command("compare")
-@options(DATA, LENGTH)
+@options(DATA, LENGTH, [INITIALIZER])
 @click.option(
     "--models",
     type=Several(Network()),

@@ -11,7 +11,7 @@ from tfnets.addition.data import check_base
 from tfnets.errors import InputError
 from tfnets.layers import CELLS
 from tfnets.loop import Execution, Objective, right
-from tfnets.seeds import initializers
+from tfnets.seeds import initializers, torch_uniform
 
 INITIALIZERS = ("torch", "keras")
 
@@ -85,8 +85,7 @@ def build(
         if size < 1:
             raise InputError(f"{name} is {size}; it must be 1 or more.")
 
-    limit = hidden_size**-0.5
-    uniform = functools.partial(RandomUniform, -limit, limit)
+    uniform = torch_uniform(hidden_size)
     start = initializers(
         {
             "torch": {
