@@ -103,9 +103,9 @@ def _load(trials: Sequence[Trial], run: tracking.Run) -> dict[str, Dataset]:
     by_trial = {}
     for trial in trials:
         chosen = settings(trial.parameters)
-        key = str(chosen.data)
+        key = str(chosen.test.data)
         if key not in loaded:
-            loaded[key] = load(chosen)
+            loaded[key] = load(chosen.test)
             run.log_dataset(loaded[key])
         by_trial[trial.name] = loaded[key]
     return by_trial

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from mlproject import command
-from mlproject.options import AutoFloat, Several, options
+from mlproject.options import AutoFloat, Several, checkpoint, options
 
 TASK = command.Task("speech")
 
@@ -183,14 +183,7 @@ def compare(**parameters):
 
 
 @cli.command("from-torch")
-@click.option(
-    "--checkpoint",
-    type=click.Path(),
-    required=True,
-    help="The weights of a PyTorch module of one of the reports' networks: a .safetensors file, "
-    "or an .npz file with the entries of its state_dict. Which network it is, its entries say.",
-)
-@options(DATA, [POOLING])
+@options([checkpoint("a PyTorch module of one of the reports' networks")], DATA, [POOLING])
 def from_torch(**parameters):
     """Take over a network that was trained in PyTorch, evaluate it, make it deployable."""
     name = f"from torch {Path(parameters['checkpoint']).name}"
