@@ -18,6 +18,21 @@ def options(*groups: Sequence[Callable]) -> Callable:
     return decorate
 
 
+def checkpoint(whose: str) -> Callable:
+    """The option that names the weights of a PyTorch module.
+
+    Args:
+        whose: Which modules are taken over, in words.
+    """
+    return click.option(
+        "--checkpoint",
+        type=click.Path(),
+        required=True,
+        help=f"The weights of {whose}: a .safetensors file, or an .npz file with the entries of "
+        "its state_dict. Which network it is, its entries say.",
+    )
+
+
 # Of the commands whose runs are executed on Dask.
 ON_DASK = (
     click.option(

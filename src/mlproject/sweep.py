@@ -144,17 +144,26 @@ def values(trials: Sequence[Trial], done: Done, metric: str) -> list[float]:
     return [record.metrics[metric] for record in there if metric in record.metrics]
 
 
-def spread(trials: Sequence[Trial], done: Done, metric: str, digits: int = 3) -> str:
-    """``"32.667 ± 1.737"``, mean and deviation in percent; says so if seeds are missing.
+def spread(
+    trials: Sequence[Trial], done: Done, metric: str, form: str = ".3f", scale: float = 100
+) -> str:
+    """``"32.667 ± 1.737"``, mean and deviation; says so if seeds are missing.
 
     A single seed has no deviation: ``"32.667"``.
+
+    Args:
+        trials: One for each seed.
+        done: What is done of them.
+        metric: Which of their metrics.
+        form: The format of mean and deviation.
+        scale: What both are multiplied by; 100 gives percent.
     """
     there, wanted = values(trials, done, metric), len(trials)
     if not there:
         return "-"
-    text = f"{100 * np.mean(there):.{digits}f}"
+    text = f"{scale * np.mean(there):{form}}"
     if wanted > 1:
-        text += f" ± {100 * np.std(there):.{digits}f}"
+        text += f" ± {scale * np.std(there):{form}}"
     return text if len(there) == wanted else f"{text} ({len(there)} of {wanted})"
 
 

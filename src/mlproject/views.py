@@ -32,7 +32,7 @@ class View:
     order_by: str
     group_by: tuple[str, ...] = ()
     filter: str = ""
-    sections: tuple[str, ...] = ("test", "val", "train", "gap", "time", "params")
+    sections: tuple[str, ...] = ("test", "val", "train", "gap", "epochs", "time", "params")
 
     def tag(self, now: float) -> tuple[str, str]:
         """The experiment's tag, name and value, for a view made at ``now``, in seconds."""
@@ -80,6 +80,7 @@ _SPEECH = (
     "metrics.test/accuracy",
     "metrics.val/accuracy",
     "metrics.gap/accuracy",
+    "metrics.epochs/to_90_of_final",
     "metrics.time/train_s",
     "metrics.params/total",
     "params.optimizer",
@@ -109,6 +110,7 @@ _ADDITION = (
     "metrics.test/accuracy",
     "metrics.test/digit_accuracy",
     "metrics.steps/to_99",
+    "metrics.train/loss",
     "metrics.by_length/accuracy",
     "metrics.time/train_s",
     "metrics.params/total",

@@ -1,5 +1,6 @@
 """Initial weights that follow from a seed."""
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 
@@ -32,6 +33,17 @@ def initializers(kinds: Mapping[str, Kind], seed: int | None) -> Callable[..., d
         }
 
     return start
+
+
+def torch_uniform(fan: int) -> Kind:
+    """Uniform in +-1/sqrt(fan), as the weights and biases of PyTorch's modules start.
+
+    Args:
+        fan: Of ``Linear`` and ``Conv2d`` how many inputs a unit has, of ``RNN``, ``LSTM`` and
+            ``GRU`` how many units there are.
+    """
+    limit = fan**-0.5
+    return functools.partial(keras.initializers.RandomUniform, -limit, limit)
 
 
 def _seeds(seed: int | None) -> Iterator[int | None]:

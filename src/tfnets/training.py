@@ -143,6 +143,21 @@ class Trained:
             "loss": last["val/loss"] - last["train/loss"],
         }
 
+    def epochs_to(self, share: float) -> int:
+        """How fast it converged: the first epoch, from 1, of nearly the final accuracy.
+
+        Args:
+            share: Which share of the last epoch's validation accuracy is enough, up to 1.
+
+        Raises:
+            InputError: Without validation data.
+        """
+        accuracies = [metrics.get("val/accuracy") for metrics in self.history]
+        if None in accuracies:
+            raise InputError("there is no validation accuracy to look at; hold out some data.")
+        enough = share * accuracies[-1]
+        return next(n for n, accuracy in enumerate(accuracies, 1) if accuracy >= enough)
+
 
 def train(
     build: Callable[[], keras.Model],

@@ -364,11 +364,22 @@ def test_the_gap_is_that_of_the_last_epoch():
     }
 
 
+def test_epochs_to_a_share_of_the_final_accuracy():
+    accuracies = (0.2, 0.5, 0.46, 0.45, 0.7, 0.5)
+    history = [{"val/accuracy": accuracy} for accuracy in accuracies]
+    trained = replace(train(toy(), epochs=1), history=history)
+    assert [trained.epochs_to(share) for share in (0.4, 0.9, 1.0)] == [1, 2, 2]
+    trained.history.append({"val/accuracy": 0.7})
+    assert [trained.epochs_to(share) for share in (0.4, 0.9, 1.0)] == [2, 5, 5]
+
+
 def test_without_validation_data(capsys):
     data = replace(toy(), val=None)
     trained = train(data)
     assert set(trained.history[0]) == {"train/loss", "train/accuracy", "time/epoch_s"}
     assert trained.gap == {}
+    with pytest.raises(InputError, match="no validation accuracy to look at; hold out some data"):
+        trained.epochs_to(0.9)
     with_it = train(toy())
     for name in ("train/loss", "train/accuracy"):
         assert [m[name] for m in trained.history] == [m[name] for m in with_it.history]

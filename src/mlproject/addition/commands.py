@@ -1,10 +1,12 @@
 """The commands, what each of their options means, and nothing else."""
 
+from pathlib import Path
+
 import click
 
 from mlproject import command
 from mlproject.addition.studies import STUDIES
-from mlproject.options import ON_DASK, AutoFloat, AutoSeveral, OneOf, Several, options
+from mlproject.options import ON_DASK, AutoFloat, AutoSeveral, OneOf, Several, checkpoint, options
 
 TASK = command.Task("addition")
 SEED = click.IntRange(0, 2**32 - 1)
@@ -30,6 +32,33 @@ TRAINING = (
 )
 
 
+LENGTHS = (
+    click.option(
+        "--seq-len",
+        type=LENGTH,
+        default=11,
+        help="Digits of a sum: those of a number and one for the carry.",
+    ),
+    click.option(
+        "--lengths",
+        type=AutoSeveral(LENGTH),
+        default="auto",
+        help="Other values of seq_len to test at, separated by commas; 'auto' is half of it, "
+        "twice and ten times.",
+    ),
+)
+
+
+def register_as(default: str):
+    """The option that names where a network is registered."""
+    return click.option(
+        "--register-as",
+        default=default,
+        help="Name in the model registry; 'auto' is adder, with another base adder-base2 and so "
+        "on; 'none' registers nothing.",
+    )
+
+
 @click.group(context_settings={"show_default": True})
 def cli():
     """Digit-wise addition: train and study networks that add, and add with them."""
@@ -50,13 +79,7 @@ def cli():
 )
 @click.option("--hidden-size", type=COUNT, default=64, help="Units of each recurrent layer.")
 @click.option("--num-layers", type=COUNT, default=2, help="Recurrent layers.")
-@click.option(
-    "--seq-len",
-    type=LENGTH,
-    default=11,
-    help="Digits of a sum: those of a number and one for the carry.",
-)
-@options(TRAINING)
+@options(LENGTHS, TRAINING)
 @click.option(
     "--optimizer",
     type=click.Choice(["adam", "sgd"]),
@@ -87,27 +110,11 @@ def cli():
     default=0,
     help="Decides the initial weights and the pairs that are drawn.",
 )
-@click.option(
-    "--lengths",
-    type=AutoSeveral(LENGTH),
-    default="auto",
-    help="Other values of seq_len to test at, separated by commas; 'auto' is half of it, twice "
-    "and ten times.",
-)
-@click.option(
-    "--register-as",
-    default="auto",
-    help="Name in the model registry; 'auto' is adder, with another base adder-base2 and so on; "
-    "'none' registers nothing.",
-)
+@register_as("auto")
 def rnn(**parameters):
     """Train the adder of report addition_rnn (17,482 parameters)."""
     name = f"{parameters['cell']} {parameters['hidden_size']} {parameters['optimizer']}"
-    lengths = parameters["lengths"]
-    if lengths != "auto":
-        lengths = ",".join(map(str, lengths))
-    shown = parameters | {"lengths": lengths}
-    with TASK.run(f"{name} seed {parameters['seed']}", "train", shown) as run:
+    with TASK.run(f"{name} seed {parameters['seed']}", "train", _shown(parameters)) as run:
         click.echo(TASK.imported("train").train(parameters, run))
 
 
@@ -143,6 +150,20 @@ def study(**parameters):
         click.echo(TASK.imported("study").study(parameters, defaults, run))
 
 
+@cli.command("from-torch")
+@options([checkpoint("a PyTorch module that adds, such as the report's")], LENGTHS)
+@register_as("none")
+def from_torch(**parameters):
+    """Take over an adder that was trained in PyTorch, evaluate it, make it deployable.
+
+    It must see what the report's sees: at each step a digit of either number, the least
+    significant first, with zeros behind.
+    """
+    name = f"from torch {Path(parameters['checkpoint']).name}"
+    with TASK.run(name, "import", _shown(parameters)) as run:
+        click.echo(TASK.imported("from_torch").from_torch(parameters, run))
+
+
 @cli.command("add")
 @click.option("--a", required=True, help="A number, such as 123456789.")
 @click.option("--b", required=True, help="Another.")
@@ -159,6 +180,14 @@ def add(**parameters):
         answer = module.add(parameters["a"], parameters["b"], parameters["model"], run)
         click.echo(answer)  # first of all: no trouble with logging may cost the answer
         module.log(answer, run)
+
+
+def _shown(parameters: dict) -> dict:
+    """The parameters as a user gives them."""
+    lengths = parameters["lengths"]
+    if lengths != "auto":
+        lengths = ",".join(map(str, lengths))
+    return parameters | {"lengths": lengths}
 
 
 def _values(study: str, given: str) -> tuple:

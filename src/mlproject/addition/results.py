@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import tfnets.addition
+from mlproject import registry
 from tfnets import training
 from tfnets.dataset import Dataset
 
@@ -17,22 +18,33 @@ ALMOST_ALL = 0.99
 
 
 @dataclass(frozen=True)
-class Settings:
-    """A command's options, each ``auto`` replaced.
+class Test:
+    """What an adder is tested on and registered as, each ``auto`` replaced.
 
     Attributes:
-        recipe: How to train.
-        network: Options of :func:`tfnets.addition.build`.
         data: Options of :func:`tfnets.addition.load`.
         lengths: Other values of ``seq_len`` to test at.
         register_as: Name in the model registry, or none.
     """
 
-    recipe: training.Recipe
-    network: dict
     data: dict
     lengths: tuple[int, ...]
     register_as: str | None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of a training, each ``auto`` replaced.
+
+    Attributes:
+        recipe: How to train.
+        network: Options of :func:`tfnets.addition.build`.
+        test: What to test on, of which the data are trained on, too.
+    """
+
+    recipe: training.Recipe
+    network: dict
+    test: Test
 
 
 def settings(parameters: dict) -> Settings:
@@ -47,12 +59,6 @@ def settings(parameters: dict) -> Settings:
     given = dict(parameters)
     if given["learning_rate"] == "auto":
         given["learning_rate"] = _LEARNING_RATES[given["optimizer"]]
-    seq_len, base, name = given["seq_len"], given["base"], given["register_as"]
-    if name == "auto":
-        name = "adder" if base == 10 else f"adder-base{base}"
-    lengths = given["lengths"]
-    if lengths == "auto":
-        lengths = (max(2, seq_len // 2), 2 * seq_len, 10 * seq_len)
     taken = ("batch_size", "optimizer", "learning_rate", "momentum", "nesterov", "seed", "steps")
     recipe = training.Recipe(
         epochs=looks(given["steps"]),
@@ -60,9 +66,28 @@ def settings(parameters: dict) -> Settings:
         **{key: given[key] for key in taken},
     )
     names = ("cell", "base", "embedding_dim", "hidden_size", "num_layers", "initializer", "seed")
-    return Settings(
-        recipe,
-        {key: given[key] for key in names},
+    return Settings(recipe, {key: given[key] for key in names}, test_of(given, given["base"]))
+
+
+def test_of(parameters: dict, base: int) -> Test:
+    """What a command's options mean for what comes after a network has its weights.
+
+    Args:
+        parameters: The command's options by name.
+        base: Of the number system.
+
+    Raises:
+        InputError: For what cannot be the name of a registered model.
+    """
+    seq_len, name = parameters["seq_len"], parameters["register_as"]
+    if name == "auto":
+        name = "adder" if base == 10 else f"adder-base{base}"
+    lengths = parameters["lengths"]
+    if lengths == "auto":
+        lengths = (max(2, seq_len // 2), 2 * seq_len, 10 * seq_len)
+    if name != "none":
+        registry.check_name(name)
+    return Test(
         {"seq_len": seq_len, "base": base},
         tuple(length for length in lengths if length != seq_len),
         None if name == "none" else name,
@@ -74,6 +99,12 @@ def looks(steps: int) -> int:
     return -(-steps // _EVERY)
 
 
-def load(chosen: Settings) -> Dataset:
-    """Makes the data that the settings name."""
+def last_steps(steps: int) -> int:
+    """Over how many steps, the last of a training, its last ``train/loss`` is the mean."""
+    times = looks(steps)
+    return steps - steps * (times - 1) // times
+
+
+def load(chosen: Test) -> Dataset:
+    """Makes the data that an adder is tested on, and trained on."""
     return tfnets.addition.load(**chosen.data)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlproject import records, sweep, tracking
-from mlproject.addition.results import load, looks, settings
+from mlproject.addition.results import last_steps, load, looks, settings
 from mlproject.addition.studies import STUDIES, Study, Value
 from mlproject.cluster import Trial
-from mlproject.results import log_times, summary
+from mlproject.results import count, log_times, summary
 from mlproject.sweep import Done
 from tfnets import tables
 from tfnets.addition import figures
@@ -29,8 +29,10 @@ _NOTE = (
     "{test} held-out sums that are right in every digit; digits: the share of right digits; 10 x "
     "as long: exact match in sums of ten times the length; all in percent, with several seeds "
     "mean ± standard deviation (ddof 0). 99 % after: steps until 99 % of {val} other held-out "
-    "sums are right, looked at {looks} times, for each seed. 'addition_rnn' is the report's "
-    "exact match, of one training; in brackets where it has a curve and no number."
+    "sums are right, looked at {looks} times, for each seed. Final loss: the cross-entropy of a "
+    "digit (natural logarithm) on the pairs of the last {last} of training, mean over them "
+    "while the weights change. 'addition_rnn' is the report's exact match, of one training; in "
+    "brackets where it has a curve and no number."
 )
 
 
@@ -101,9 +103,9 @@ def _load(trials: Sequence[Trial], run: tracking.Run) -> dict[str, Dataset]:
     by_trial = {}
     for trial in trials:
         chosen = settings(trial.parameters)
-        key = str(chosen.data)
+        key = str(chosen.test.data)
         if key not in loaded:
-            loaded[key] = load(chosen)
+            loaded[key] = load(chosen.test)
             run.log_dataset(loaded[key])
         by_trial[trial.name] = loaded[key]
     return by_trial
@@ -117,6 +119,7 @@ def _note(parameters: dict, data: dict[str, Dataset]) -> str:
         "test": _from_to({len(each.test) for each in data.values()}),
         "val": _from_to({len(each.val) for each in data.values()}),
         "looks": looks(steps),
+        "last": count(last_steps(steps), "step"),
     }
     return textwrap.fill(_NOTE.format(**parameters | facts), 99)
 
@@ -140,7 +143,7 @@ def _draw(studies: Plan, done: Done, run: tracking.Run) -> None:
 
 
 def _history(record: records.Record) -> figures.History:
-    return records.history(record.id, ("val/accuracy", "val/digit_accuracy", "val/loss"))
+    return records.history(record.id, figures.COMPARED)
 
 
 def plan(parameters: dict, defaults: dict, run: tracking.Run) -> Plan:
@@ -184,6 +187,9 @@ def _tables(studies: Plan, done: Done) -> str:
         columns["digits"] = [_spread(group, done, "test/digit_accuracy") for group in groups]
         columns["10 x as long"] = [_spread(group, done, "by_length/accuracy") for group in groups]
         columns["99 % after"] = [_to_99(group, done) for group in groups]
+        columns["final loss"] = [
+            sweep.spread(group.trials, done, "train/loss", ".2g", 1) for group in groups
+        ]
         for words, metric in (("seconds", "time/train_s"), ("parameters", "params/total")):
             columns[words] = [_mean(group, done, metric) for group in groups]
         parts.append(f"{name}: {STUDIES[name].title}\n\n{tables.text(columns)}")
@@ -201,7 +207,7 @@ def _theirs(group: Group) -> str:
 
 
 def _spread(group: Group, done: Done, metric: str) -> str:
-    return sweep.spread(group.trials, done, metric, digits=2)
+    return sweep.spread(group.trials, done, metric, ".2f")
 
 
 def _to_99(group: Group, done: Done) -> str:
@@ -226,7 +232,7 @@ def _runs(studies: Plan, done: Done) -> dict[str, list]:
         if trial.name in done
     ]
     metrics = ("test/accuracy", "test/digit_accuracy", "test/loss", "by_length/accuracy")
-    metrics += ("steps/to_99", "time/train_s", "time/draw_s", "params/total")
+    metrics += ("train/loss", "steps/to_99", "time/train_s", "time/draw_s", "params/total")
     columns = {
         "study": [name for name, _, _, _ in rows],
         "value": [value for _, value, _, _ in rows],

@@ -9,7 +9,7 @@ from tfnets.dataset import Dataset
 
 def load_for(parameters: dict) -> Dataset:
     """The data of a trial, by its options."""
-    return load(settings(parameters))
+    return load(settings(parameters).test)
 
 
 def trial(data: Dataset, parameters: dict, run: tracking.Run) -> None:

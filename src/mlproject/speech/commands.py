@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from mlproject import command
-from mlproject.options import AutoFloat, Several, options
+from mlproject.options import AutoFloat, Several, checkpoint, options
 
 TASK = command.Task("speech")
 
@@ -40,6 +40,14 @@ LENGTH = (
     ),
 )
 
+INITIALIZER = click.option(
+    "--initializer",
+    type=click.Choice(["keras", "torch"]),
+    default="keras",
+    help="Initial weights as Keras' layers have them, or as PyTorch's modules, in which the "
+    "reports trained.",
+)
+
 SEED = click.IntRange(0, 2**32 - 1)
 
 
@@ -47,6 +55,7 @@ def training(optimizer: str) -> tuple:
     """The options of one training, with the optimizer that its report uses."""
     return (
         *LENGTH,
+        INITIALIZER,
         click.option(
             "--optimizer",
             type=click.Choice(["adam", "sgd"]),
@@ -142,7 +151,7 @@ def gru(**parameters):
 
 
 @cli.command("compare")
-@options(DATA, LENGTH)
+@options(DATA, LENGTH, [INITIALIZER])
 @click.option(
     "--models",
     type=Several(Network()),
@@ -174,14 +183,7 @@ def compare(**parameters):
 
 
 @cli.command("from-torch")
-@click.option(
-    "--checkpoint",
-    type=click.Path(),
-    required=True,
-    help="The weights of a PyTorch module of one of the reports' networks: a .safetensors file, "
-    "or an .npz file with the entries of its state_dict. Which network it is, its entries say.",
-)
-@options(DATA, [POOLING])
+@options([checkpoint("a PyTorch module of one of the reports' networks")], DATA, [POOLING])
 def from_torch(**parameters):
     """Take over a network that was trained in PyTorch, evaluate it, make it deployable."""
     name = f"from torch {Path(parameters['checkpoint']).name}"

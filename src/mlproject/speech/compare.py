@@ -24,7 +24,8 @@ _NOTE = (
     "Trained here on {data} ({sizes}), {epochs} epochs; seeds {seeds}{spread}. What is named "
     "after a report is what it publishes, on the course's recordings and its authors' machine: "
     "other data and another clock, so compare rows with rows. speech_group530 names the optimizer "
-    "(Adam) of its GRU only. Gap: training minus validation accuracy in the last epoch."
+    "(Adam) of its GRU only. Epochs to 90 %: until validation accuracy first is 90 % of "
+    "what it is in the last epoch. Gap: training minus validation accuracy in the last epoch."
 )
 
 
@@ -39,6 +40,7 @@ class Outcome:
         seconds: Duration of the training.
         parameters: The network's number of parameters.
         gap: Training minus validation accuracy in the last epoch.
+        to_90: After how many epochs validation accuracy was 90 % of what it is in the end.
         history: As :class:`tfnets.training.Trained` has it.
     """
 
@@ -48,6 +50,7 @@ class Outcome:
     seconds: float
     parameters: int
     gap: float
+    to_90: int
     history: list[dict[str, float]]
 
 
@@ -124,6 +127,7 @@ def _train(architecture: str, options: dict, data: Dataset, run: tracking.Run) -
         seconds=result.trained.seconds,
         parameters=result.evaluated.table.total,
         gap=result.trained.gap["accuracy"],
+        to_90=result.to_90,
         history=result.trained.history,
     )
 
@@ -177,6 +181,7 @@ def results(outcomes: Outcomes) -> dict[str, list[str]]:
         "training time": [_clock(mean(o.seconds for o in each)) for each in ours],
         "time of speech_rnn": [_clock(row.seconds) if row else "-" for row in theirs],
         "parameters": [f"{each[0].parameters:,}" for each in ours],
+        "epochs to 90 %": [_spread([o.to_90 for o in each], ".1f") for each in ours],
         "gap": [_spread([o.gap for o in each], "+.4f") for each in ours],
     }
 
@@ -190,6 +195,7 @@ def runs(outcomes: Outcomes) -> dict[str, list]:
         "run_id": [outcome.run_id for _, outcome in each],
         "test_accuracy": [outcome.accuracy for _, outcome in each],
         "gap_accuracy": [outcome.gap for _, outcome in each],
+        "epochs_to_90_of_final": [outcome.to_90 for _, outcome in each],
         "train_s": [outcome.seconds for _, outcome in each],
         "parameters": [outcome.parameters for _, outcome in each],
         "speech_rnn_test_accuracy": [row.accuracy if row else None for row in theirs],
@@ -203,7 +209,7 @@ def runs(outcomes: Outcomes) -> dict[str, list]:
 def _spread(values: list[float], form: str = ".4f") -> str:
     """``"0.9000 ± 0.0087"``, or the only value."""
     text = f"{mean(values):{form}}"
-    return f"{text} ± {stdev(values):.4f}" if len(values) > 1 else text
+    return f"{text} ± {stdev(values):{form.removeprefix('+')}}" if len(values) > 1 else text
 
 
 def _clock(seconds: float) -> str:

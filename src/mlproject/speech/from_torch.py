@@ -1,13 +1,11 @@
 """Takes over a network that was trained in PyTorch: weights, evaluation, deployable model."""
 
-import contextlib
-
 import tfnets.speech
 from mlproject import tracking
+from mlproject.from_torch import named, origin
 from mlproject.results import log_times, summary
 from mlproject.speech.results import describe, evaluate, load, log_data
 from tfnets import torch_weights
-from tfnets.errors import InputError
 from tfnets.progress import duration
 
 
@@ -23,7 +21,7 @@ def from_torch(parameters: dict, run: tracking.Run) -> str:
     """
     path = parameters["checkpoint"]
     checkpoint = torch_weights.read_file(path)
-    with _named(path):
+    with named(path):
         architecture = tfnets.speech.model_of(checkpoint.entries)
     data = load(parameters, run)
     network = tfnets.speech.build(
@@ -33,12 +31,11 @@ def from_torch(parameters: dict, run: tracking.Run) -> str:
         pooling=parameters["pooling"],
         reset_after=True,  # as PyTorch's GRU
     )
-    with _named(path):
+    with named(path):
         torch_weights.load(network, checkpoint.entries, ordered=checkpoint.ordered)
     log_data(data, architecture, run)
     evaluated = evaluate(network, data, run)
-    about = f"with the weights of `{path}`, trained in PyTorch."
-    describe(architecture, about, evaluated, data, run)
+    describe(architecture, origin(path), evaluated, data, run)
     log_times(run)
     return summary(
         ("Network", f"{architecture}, from {path}"),
@@ -46,12 +43,3 @@ def from_torch(parameters: dict, run: tracking.Run) -> str:
         ("Wall time", duration(run.elapsed)),
         run=run,
     )
-
-
-@contextlib.contextmanager
-def _named(path: str):
-    """Says of which file it is that the entries are wrong."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"checkpoint {path}: {error}") from error

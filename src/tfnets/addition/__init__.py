@@ -2,6 +2,16 @@
 
 from tfnets.addition.adder import Adder, exact_sum
 from tfnets.addition.data import add, held_out, load
-from tfnets.addition.model import OBJECTIVE, build, execution
+from tfnets.addition.model import OBJECTIVE, build, execution, of_torch
 
-__all__ = ["OBJECTIVE", "Adder", "add", "build", "exact_sum", "execution", "held_out", "load"]
+__all__ = [
+    "OBJECTIVE",
+    "Adder",
+    "add",
+    "build",
+    "exact_sum",
+    "execution",
+    "held_out",
+    "load",
+    "of_torch",
+]

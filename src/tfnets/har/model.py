@@ -149,8 +149,8 @@ def build(
 ) -> keras.Model:
     """Builds the report's network: one recurrent layer and a dense layer at every step.
 
-    With the default sizes it has 3,006 parameters, with 100 units 11,006 (har_rnn,
-    option b).
+    With the default sizes it has 3,006 parameters, with 100 units 11,006: by formula, for the
+    report (har_rnn, option b) counts none.
 
     Args:
         cell: ``"rnn"`` as in the report, ``"lstm"`` or ``"gru"``.

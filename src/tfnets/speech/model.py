@@ -10,11 +10,13 @@ from tfnets.deployed import by_class
 from tfnets.errors import InputError
 from tfnets.layers import GRU, FixedLength
 from tfnets.loop import CLASSIFICATION, Execution
+from tfnets.seeds import initializers, torch_uniform
 from tfnets.speech import features
 from tfnets.torch_weights import state_dict as torch_weights
 
 MODELS = ("fc", "cnn", "gru")
 POOLINGS = ("last", "mean", "flatten")
+INITIALIZERS = ("keras", "torch")
 
 OBJECTIVE = CLASSIFICATION
 
@@ -39,6 +41,7 @@ def build(
     pooling: str = "last",
     reset_after: bool = False,
     recurrent_bias: bool = True,
+    initializer: str = "keras",
 ) -> keras.Model:
     """Builds one of the three networks of the speech reports.
 
@@ -60,29 +63,35 @@ def build(
             mean over time, ``"flatten"`` all frames side by side.
         reset_after: For the GRU: reset gate after the recurrent product, as PyTorch has it.
         recurrent_bias: For the GRU: a recurrent bias beside each input bias.
+        initializer: ``"keras"``: as Keras' layers start, biases at 0. ``"torch"``: as PyTorch's
+            modules start, in which the reports trained: weights and biases uniform in
+            +-1/sqrt(inputs of a unit), of the GRU in +-1/sqrt(64), for it has 64 units.
 
     Returns:
         A functional model from ``(batch, time, features)`` float32 to class
         probabilities ``(batch, num_classes)``.
 
     Raises:
-        InputError: For an unknown model or pooling, fewer than two classes, matrices
+        InputError: For an unknown model, pooling or initializer, fewer than two classes, matrices
             too small for the convolutions, or ``reset_after`` without ``recurrent_bias``.
     """
-    check(model, pooling=pooling, reset_after=reset_after, recurrent_bias=recurrent_bias)
+    form = {"reset_after": reset_after, "recurrent_bias": recurrent_bias}
+    check(model, pooling=pooling, initializer=initializer, **form)
     if num_classes < 2:
         raise InputError(f"num_classes is {num_classes}; a classifier needs 2 or more.")
 
     inputs = keras.Input(input_shape, name="log_mel")
     if model == "gru":
-        x = _gru(inputs, pooling, reset_after, recurrent_bias)
+        x = _gru(inputs, pooling, initializer, form)
     elif model == "cnn":
-        x = _cnn(inputs)
+        x = _cnn(inputs, initializer)
     else:
         x = layers.Flatten(name="flatten")(inputs)
     for number in range(4 if model == "fc" else 2):
-        x = layers.Dense(128, activation="relu", name=f"dense_{number + 1}")(x)
-    outputs = layers.Dense(num_classes, activation="softmax", name="probabilities")(x)
+        start = _start(initializer, x.shape[-1])
+        x = layers.Dense(128, activation="relu", name=f"dense_{number + 1}", **start)(x)
+    start = _start(initializer, x.shape[-1])
+    outputs = layers.Dense(num_classes, activation="softmax", name="probabilities", **start)(x)
     return keras.Model(inputs, outputs, name=f"speech_{model}")
 
 
@@ -120,15 +129,24 @@ def execution(model: str = "gru", batch_size: int = 1024) -> Execution:
 
 
 def check(
-    model: str, *, pooling: str = "last", reset_after: bool = False, recurrent_bias: bool = True
+    model: str,
+    *,
+    pooling: str = "last",
+    reset_after: bool = False,
+    recurrent_bias: bool = True,
+    initializer: str = "keras",
 ) -> None:
     """Raises :class:`InputError` for options of :func:`build` that do not exist or clash.
 
     A command calls it before it loads the data, so that nobody waits for that in vain.
     """
     _check_model(model)
-    if pooling not in POOLINGS:
-        raise InputError(f"unknown pooling {pooling!r}; there is: {', '.join(POOLINGS)}.")
+    for name, value, there in (
+        ("pooling", pooling, POOLINGS),
+        ("initializer", initializer, INITIALIZERS),
+    ):
+        if value not in there:
+            raise InputError(f"unknown {name} {value!r}; there is: {', '.join(there)}.")
     if reset_after and not recurrent_bias:
         raise InputError("recurrent_bias=False goes with reset_after=False only.")
 
@@ -138,10 +156,18 @@ def _check_model(model: str) -> None:
         raise InputError(f"unknown model {model!r}; there is: {', '.join(MODELS)}.")
 
 
-def _gru(x, pooling: str, reset_after: bool, recurrent_bias: bool):
-    form = {"reset_after": reset_after, "recurrent_bias": recurrent_bias}
-    x = GRU(64, return_sequences=True, name="gru_1", **form)(x)
-    x = GRU(64, return_sequences=pooling != "last", name="gru_2", **form)(x)
+def _start(initializer: str, fan: int, *more: str) -> dict:
+    """A layer's arguments for its initial weights; none for Keras' own."""
+    if initializer == "keras":
+        return {}
+    kinds = ("kernel", "bias", *more)
+    return initializers(dict.fromkeys(kinds, torch_uniform(fan)), seed=None)(*kinds)
+
+
+def _gru(x, pooling: str, initializer: str, form: dict[str, bool]):
+    for number, sequences in ((1, True), (2, pooling != "last")):
+        start = _start(initializer, 64, "recurrent")
+        x = GRU(64, return_sequences=sequences, name=f"gru_{number}", **form, **start)(x)
     if pooling == "mean":
         return layers.GlobalAveragePooling1D(name="mean_over_time")(x)
     if pooling == "flatten":
@@ -149,7 +175,7 @@ def _gru(x, pooling: str, reset_after: bool, recurrent_bias: bool):
     return x
 
 
-def _cnn(x):
+def _cnn(x, initializer: str):
     time, bands = x.shape[1:]
     if min(time, bands) < _SMALLEST:
         raise InputError(
@@ -158,7 +184,8 @@ def _cnn(x):
         )
     x = layers.Reshape((time, bands, 1), name="one_channel")(x)
     for number, filters in enumerate((32, 16), 1):
-        x = layers.Conv2D(filters, 5, activation="relu", name=f"conv_{number}")(x)
+        start = _start(initializer, 5 * 5 * x.shape[-1])
+        x = layers.Conv2D(filters, 5, activation="relu", name=f"conv_{number}", **start)(x)
         x = layers.MaxPooling2D(2, name=f"pool_{number}")(x)
     return layers.Flatten(name="flatten")(x)
 

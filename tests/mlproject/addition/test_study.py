@@ -19,7 +19,7 @@ DEFAULTS = {option.name: option.default for option in cli.commands["rnn"].params
 
 @pytest.fixture(scope="module")
 def result(shared_store, one_cluster, command):
-    return command(cli, "study", study="small_cell", seeds="0,7", **SMALL)
+    return command(cli, "study", study="small_cell", values="rnn,lstm", seeds="0,7", **SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -91,9 +91,15 @@ def test_tables_stand_beside_the_reports(parent, children, result):
         assert mean == pytest.approx(sum(values) / 2, abs=0.01)
         assert deviation == pytest.approx(abs(values[0] - values[1]) / 2, abs=0.01)
         assert row["99 % after"] == "-, -"
+        losses = [
+            children[f"small_cell {row['cell']} seed {s}"].data.metrics["train/loss"]
+            for s in (0, 7)
+        ]
+        assert float(row["final loss"].split(" ± ")[0]) == pytest.approx(sum(losses) / 2, 0.05)
         # Four steps are not the report's experiment.
         assert row["addition_rnn"] == "-"
     assert text.partition("\n\n\n")[0] in result.stdout
+    assert "on the pairs of the last 4 steps of training" in " ".join(text.split())
     assert "runs are in these tables" not in text
 
 
@@ -103,7 +109,8 @@ def test_one_figure_one_table_of_runs(parent, children, shared_store):
     for row in rows_of(parent):
         child = children[f"{row['study']} {row['value']} seed {row['seed']}"]
         assert row["run_id"] == child.info.run_id
-        assert row["test/loss"] == pytest.approx(child.data.metrics["test/loss"])
+        for metric in ("test/loss", "train/loss"):
+            assert row[metric] == pytest.approx(child.data.metrics[metric])
     assert len(rows_of(parent)) == 4
 
 
@@ -167,7 +174,7 @@ def test_all_studies_are_one_plan_that_fits(store):
     assert list(plan) == list(STUDIES)
     assert len(plan) == 8
     trials = [trial for groups in plan.values() for group in groups for trial in group.trials]
-    assert len(trials) == len({trial.name for trial in trials}) == 29
+    assert len(trials) == len({trial.name for trial in trials}) == 31
     for trial in trials:
         assert set(trial.parameters) == set(DEFAULTS)
         assert results.settings(trial.parameters).recipe.steps == 3000
@@ -186,10 +193,16 @@ def test_the_report_says_what_it_says():
         "64": "100",
         "128": "(100)",
     }
-    assert published["num_layers"]["8"] == "99.79"
+    assert published["num_layers"] == {
+        "1": "100",
+        "2": "100",
+        "3": "(100)",
+        "4": "100",
+        "8": "99.79",
+    }
     assert list(published["optimizer"].values()) == ["0.05", "100", "89.35", "90.65"]
     assert published["learning_rate"] == {"0.1": "77.25", "0.01": "100", "0.001": "100"}
-    assert published["small_cell"] == {"rnn": "10.6", "lstm": "88.85"}
+    assert published["small_cell"] == {"rnn": "10.6", "lstm": "88.85", "gru": "-"}
 
 
 def test_an_optimizer_study_has_one_learning_rate_of_sgd():
@@ -232,6 +245,7 @@ def test_who_resumes_with_other_parameters_is_told_which_are_missing(
     words = set(said.removesuffix(".").partition("give the same: ")[2].split(" -P "))
     assert {word.removeprefix("-P ") for word in words} == {
         "study=small_cell",
+        "values=rnn,lstm",
         "seeds=0,7",
         "steps=4",
         "batch_size=5",

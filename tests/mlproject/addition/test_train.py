@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlproject.addition import add, train
+from mlproject.addition import add, judged
 from mlproject.addition.commands import cli
 from mlproject.registry import CHAMPION
 from tfnets import addition
@@ -248,7 +248,7 @@ def test_who_adds_better_becomes_the_champion_and_the_seed_alone_decides(store, 
 )
 def test_merit(better, worse):
     def merit(accuracy, seq_len):
-        return train._merit({"accuracy": str(accuracy), "seq_len": str(seq_len)})
+        return judged.merit({"accuracy": str(accuracy), "seq_len": str(seq_len)})
 
     assert merit(*better) > merit(*worse)
     assert merit(*better) == merit(*better)

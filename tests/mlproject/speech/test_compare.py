@@ -1,6 +1,7 @@
 """One small comparison through the real command, and all that it leaves behind."""
 
 import json
+import re
 from statistics import mean, stdev
 
 import mlflow
@@ -84,11 +85,12 @@ def test_the_table_has_means_beside_what_is_published(result, children, artifact
 
     def spread(network, metric, form=".4f"):
         values = [children[f"{network} seed{seed}"].data.metrics[metric] for seed in (1, 0)]
-        return f"{mean(values):{form}} ± {stdev(values):.4f}"
+        return f"{mean(values):{form}} ± {stdev(values):{form.removeprefix('+')}}"
 
     assert fc.startswith(f"FC + SGD    {spread('fc sgd', 'test/accuracy')}  ")
     assert gru.startswith(f"GRU + Adam  {spread('gru adam', 'test/accuracy')}  ")
-    assert fc.endswith(spread("fc sgd", "gap/accuracy", "+.4f"))
+    to_90 = spread("fc sgd", "epochs/to_90_of_final", ".1f")
+    assert re.split(r"\s{2,}", fc)[-2:] == [to_90, spread("fc sgd", "gap/accuracy", "+.4f")]
     for published in ("0.7828", "0.8796", "0:04:31", "567,171"):
         assert published in fc
     for published in ("0.9194", "0.9569", "1:16:21", "70,531"):
@@ -113,6 +115,7 @@ def test_the_numbers_of_every_run(children, artifact):
         assert row["run_id"] == run.info.run_id
         assert row["test_accuracy"] == pytest.approx(run.data.metrics["test/accuracy"])
         assert row["gap_accuracy"] == pytest.approx(run.data.metrics["gap/accuracy"])
+        assert row["epochs_to_90_of_final"] == run.data.metrics["epochs/to_90_of_final"]
         assert row["parameters"] == run.data.metrics["params/total"]
     assert rows[0]["speech_rnn_test_accuracy"] == 0.7828
     assert rows[0]["speech_group530_test_accuracy"] == 0.8796

@@ -94,6 +94,14 @@ def test_single_metrics(run):
     assert metrics["gap/loss"] == pytest.approx(metrics["val/loss"] - metrics["train/loss"])
 
 
+def test_epochs_to_nearly_the_final_accuracy(run, shared_store):
+    history = shared_store.get_metric_history(run.info.run_id, "val/accuracy")
+    enough = [each.step for each in history if each.value >= 0.9 * history[-1].value]
+    assert run.data.metrics["epochs/to_90_of_final"] == enough[0]
+    said = f"90 % of its validation accuracy were there after {enough[0]} epoch"
+    assert said in run.data.tags["mlflow.note.content"]
+
+
 def test_tags_say_what_ran_where(run):
     tags = run.data.tags
     assert tags["task"] == "speech"
@@ -355,13 +363,14 @@ def test_options_reach_the_network_and_its_optimizer(store, command, trained):
 def test_the_other_networks(
     store, command, trained, shared_speech_folder, model, parameters, layers
 ):
-    options = {"optimizer": "sgd", "momentum": 0.8, "weight_decay": 0.02}
+    options = {"optimizer": "sgd", "momentum": 0.8, "weight_decay": 0.02, "initializer": "torch"}
     result = command(cli, model, data=shared_speech_folder, epochs=2, batch_size=8, **options)
     assert result.exception is None, result.output
     optimizer = trained[0].optimizer
     assert isinstance(optimizer, optimizers.SGD)
     assert float(optimizer.learning_rate) == pytest.approx(0.01)
     assert (optimizer.momentum, optimizer.coupled_weight_decay) == (0.8, 0.02)
+    assert trained[0].model.get_layer("dense_2").bias_initializer.maxval == 128**-0.5
     (run,) = store.search_runs(["0"])
     assert run.info.run_name == f"{model} sgd seed0"
     assert run.data.metrics["params/total"] == parameters

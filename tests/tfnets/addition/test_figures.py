@@ -28,9 +28,19 @@ def test_curves_of_one_training():
 
 def test_curves_side_by_side_have_a_colour_a_name_and_a_line_a_seed():
     given = {"8": [history((1, 2), 0.1), history((1, 2), 0.2)], "16": [history((1, 2), 0.9)]}
+    for each in given["8"] + given["16"]:  # no panel has what another should
+        for metrics in each.values():
+            metrics.update({key: metrics[key] / n for n, key in enumerate(figures.COMPARED, 1)})
     figure = figures.compared(given, "a title")
-    for axes in figure.axes:
-        assert [line.get_ydata()[0] for line in axes.lines] == pytest.approx([0.1, 0.2, 0.9])
+    assert [(axes.get_ylabel(), axes.get_yscale()) for axes in figure.axes] == [
+        ("exact-match accuracy, validation", "linear"),
+        ("digit accuracy, validation", "linear"),
+        ("cross-entropy of a digit, validation", "log"),
+        ("cross-entropy of a digit, training", "log"),
+    ]
+    for n, axes in enumerate(figure.axes, 1):
+        values = [line.get_ydata()[0] for line in axes.lines]
+        assert values == pytest.approx([0.1 / n, 0.2 / n, 0.9 / n])
         colours = [line.get_color() for line in axes.lines]
         assert colours[0] == colours[1] != colours[2]
     legend = [text.get_text() for text in figure.axes[-1].get_legend().get_texts()]

@@ -3,7 +3,7 @@ import random
 import numpy as np
 import pytest
 
-from tfnets import addition
+from tfnets import addition, torch_weights
 from tfnets.errors import InputError
 
 
@@ -62,6 +62,61 @@ def test_weights_start_as_those_of_pytorchs_modules(cell):
         if weight.size > 100:
             assert np.abs(weight).max() > 0.9 / 16, path
             assert abs(weight.mean()) < 0.01, path  # no forget bias of 1, no bias of 0
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_a_pytorch_module_says_what_it_is_made_of(cell):
+    """In any order of its entries; here embedding and dense layer have the same shape."""
+    form = {"cell": cell, "base": 7, "embedding_dim": 6, "hidden_size": 6, "num_layers": 11}
+    if cell == "gru":
+        form["reset_after"] = True
+    model = addition.build(**form, seed=3)
+    entries = torch_weights.to_torch(model)
+    one_module = {name.replace(f"{cell}_1.", "rnn."): a for name, a in entries.items()}
+    for layer in range(2, 12):
+        one_module = {
+            name.replace(f"{cell}_{layer}.", "rnn.").replace("_l0", f"_l{layer - 1}")
+            if name.startswith(f"{cell}_{layer}.")
+            else name: a
+            for name, a in one_module.items()
+        }
+    assert len(one_module) == len(entries)
+    shuffled = {name: one_module[name] for name in sorted(one_module, reverse=True)}
+    options, in_order = addition.of_torch(shuffled)
+    assert options == form
+    again = addition.build(**options)
+    torch_weights.load(again, in_order)
+    for one, other in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+TORCHS = {
+    "e.weight": (10, 4),
+    "r.weight_ih_l0": (3, 8),
+    "r.weight_hh_l0": (3, 3),
+    "r.bias_ih_l0": (3,),
+    "r.bias_hh_l0": (3,),
+    "d.weight": (10, 3),
+    "d.bias": (10,),
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"e.weight": None}, "has 0 of Embedding, 1 of RNN, LSTM or GRU, 1 of Linear with a bias"),
+        ({"d.bias": None}, "has 2 of Embedding, 1 of RNN, LSTM or GRU, 0 of Linear with a bias"),
+        ({"q.weight_hh_l0": (3, 3)}, "2 of RNN, LSTM or GRU, .*; an adder has one of each but"),
+        ({"c.weight": (1, 1, 5, 5)}, "1 of Conv2d; an adder has one of each but Conv2d"),
+        ({"r.weight_hh_l0": None}, "entry 'r.weight_hh_l0' is missing; it says which kind"),
+        ({"r.weight_hh_l0": (6, 3)}, r"'r.weight_hh_l0' has the shape \(6, 3\); \(n, n\) of an"),
+    ],
+)
+def test_modules_that_are_no_adders(changes, message):
+    shapes = {name: shape for name, shape in (TORCHS | changes).items() if shape}
+    with pytest.raises(InputError, match=message):
+        addition.of_torch({name: np.zeros(shape) for name, shape in shapes.items()})
+    assert addition.of_torch({n: np.zeros(s) for n, s in TORCHS.items()})[0]["cell"] == "rnn"
 
 
 @pytest.mark.parametrize("initializer", ["torch", "keras"])

@@ -67,11 +67,61 @@ def test_poolings_look_at_the_frames_as_they_say():
 
 
 @pytest.mark.parametrize(
+    ("options", "inputs_of_a_unit"),
+    [
+        ({"model": "fc"}, [4040, 128, 128, 128, 128]),
+        ({"model": "cnn"}, [1 * 5 * 5, 32 * 5 * 5, 16 * 22 * 7, 128, 128]),
+        ({"model": "gru"}, [64, 64, 64, 128, 128]),  # of GRU layers its units
+        ({"model": "gru", "reset_after": True}, [64, 64, 64, 128, 128]),
+        ({"model": "gru", "recurrent_bias": False}, [64, 64, 64, 128, 128]),
+    ],
+)
+def test_weights_start_as_those_of_pytorchs_modules(options, inputs_of_a_unit):
+    keras.utils.set_random_seed(0)
+    model = speech.build(**options, num_classes=30, initializer="torch")
+    with_weights = [layer for layer in model.layers if layer.weights]
+    starts = []
+    for layer, inputs in zip(with_weights, inputs_of_a_unit, strict=True):
+        for weight in layer.weights:
+            rows = weight.numpy().reshape(2, -1) if weight.shape[0] == 2 else [weight.numpy()]
+            starts += [(f"{weight.path} {n}", row.ravel(), inputs) for n, row in enumerate(rows)]
+    for path, values, inputs in starts:
+        scaled = values * np.sqrt(inputs)  # uniform in +-1
+        assert np.abs(scaled).max() <= 1, path
+        assert np.abs(scaled).max() > 0.8, path
+        error = 1 / np.sqrt(values.size)
+        assert abs(scaled.mean()) < 3 * error, path
+        assert scaled.std() == pytest.approx(3**-0.5, abs=2 * error), path
+    grus = 0 if options["model"] != "gru" else 2
+    one_bias = options.get("recurrent_bias") is False
+    assert len(starts) == 2 * len(with_weights) + (1 if one_bias else 2) * grus
+    # None starts as another does.
+    beginnings = {tuple(values[:16] * np.sqrt(inputs)) for _, values, inputs in starts}
+    assert len(beginnings) == len(starts)
+
+
+def test_without_a_word_weights_start_as_those_of_keras():
+    def weights(**options):
+        keras.utils.set_random_seed(0)
+        return [w for layer in speech.build("gru", **options).layers for w in layer.get_weights()]
+
+    default, own, torchs = weights(), weights(initializer="keras"), weights(initializer="torch")
+    for a, b, other in zip(default, own, torchs, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert np.abs(a - other).max() > 0.01
+    kernel, recurrent, bias = default[:3]
+    assert np.abs(kernel).max() == pytest.approx(np.sqrt(6 / (40 + 192)), rel=0.01)  # Glorot
+    np.testing.assert_allclose(recurrent @ recurrent.T, np.eye(64), atol=1e-5)
+    assert not bias.any()
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"model": "transformer"}, "unknown model 'transformer'"),
         ({"model": "cnn", "input_shape": (15, 40)}, "15 x 40 are too small for the CNN; it needs"),
         ({"pooling": "max"}, "unknown pooling 'max'; there is: last, mean, flatten"),
+        ({"initializer": "zeros"}, "unknown initializer 'zeros'; there is: keras, torch"),
         ({"num_classes": 1}, "num_classes is 1"),
         ({"reset_after": True, "recurrent_bias": False}, "recurrent_bias=False goes with"),
     ],
