@@ -133,7 +133,9 @@ def gaps(histories: Mapping[str, Sequence[History]], title: str) -> Figure:
     return figure
 
 
-def grid(histories: Mapping[str, History], metrics: Sequence[str], title: str) -> Figure:
+def grid(
+    histories: Mapping[str, History], metrics: Sequence[str], title: str, first: int = 1
+) -> Figure:
     """The same metrics of many trainings, a panel each (har_rnn, figures 1 and 2).
 
     Panels go from left to right and from top to bottom, four a row, with one y axis for all.
@@ -144,6 +146,7 @@ def grid(histories: Mapping[str, History], metrics: Sequence[str], title: str) -
         metrics: What to draw of every split, ``("accuracy", "top2", "top3")`` for figure 1 and
             ``("loss",)`` for figure 2; the first names the y axis.
         title: What was trained.
+        first: Number of the first epoch: 0 where the initial weights were evaluated, too.
     """
     columns = min(len(histories), 4)
     rows = -(-len(histories) // columns)
@@ -151,7 +154,7 @@ def grid(histories: Mapping[str, History], metrics: Sequence[str], title: str) -
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
     used, unused = panels.flat[: len(histories)], panels.flat[len(histories) :]
     for axes, (name, history) in zip(used, histories.items(), strict=True):
-        _lines(axes, history, metrics)
+        _lines(axes, history, metrics, first)
         axes.set_title(name, fontsize="medium")
     for axes in panels[:, 0]:
         axes.set_ylabel(metrics[0])
@@ -165,19 +168,20 @@ def grid(histories: Mapping[str, History], metrics: Sequence[str], title: str) -
     return figure
 
 
-def stopping(history: History, best: int, title: str) -> Figure:
+def stopping(history: History, best: int, title: str, first: int = 1) -> Figure:
     """Losses and accuracies of a training that stopped early (har_rnn, figures 3 and 4).
 
     Args:
         history: Metrics of each epoch; a split or metric that it does not have is left out.
         best: The epoch whose weights were kept, from 1.
         title: What was trained.
+        first: As for :func:`grid`.
     """
     figure = Figure(figsize=(13, 4.2), layout="constrained")
     for axes, metrics in zip(figure.subplots(1, 2), (("loss",), tuple(_TOP)), strict=True):
-        _lines(axes, history, metrics)
+        _lines(axes, history, metrics, first)
         axes.axvline(best, color="black", linestyle="dashed", label=f"best epoch {best}")
-        if best != (last := len(history)):
+        if best != (last := first + len(history) - 1):
             label = f"stopped after epoch {last}"
             axes.axvline(last, color="grey", linestyle="dashed", label=label)
         axes.set_ylabel(metrics[0])
@@ -186,9 +190,9 @@ def stopping(history: History, best: int, title: str) -> Figure:
     return figure
 
 
-def _lines(axes, history: History, metrics: Sequence[str]) -> None:
+def _lines(axes, history: History, metrics: Sequence[str], first: int) -> None:
     """A line for each split, by colour, and metric, by style, that the history has."""
-    epochs = np.arange(1, len(history) + 1)
+    epochs = first + np.arange(len(history))
     for key, split, colour in _SPLITS_AND_TEST:
         for metric, style in zip(metrics, cycle(_STYLES)):
             if f"{key}/{metric}" not in history[0]:

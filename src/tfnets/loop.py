@@ -185,6 +185,11 @@ class Loop:
         """
         return self._run(self._train, x, y, order, self.batch_size)
 
+    def first_step(self, x: tf.Tensor, y: tf.Tensor, order: np.ndarray) -> None:
+        """Makes only the first step of :meth:`epoch`, with the same arguments."""
+        samples, weights, _ = next(self._calls(order, self.batch_size))
+        self._train(x, y, samples, weights, tf.constant(1))
+
     def evaluate(self, x: tf.Tensor, y: tf.Tensor) -> dict[str, float]:
         """Loss and metrics, means over the samples; arguments as for :meth:`epoch`."""
         batch = max(self.batch_size, _JUDGED_TOGETHER)

@@ -1,10 +1,12 @@
 """The reports' two optimizers, to the letter of PyTorch, in which the reports trained.
 
-Three facts differ between PyTorch and Keras, and all are put right here:
+Four facts differ between PyTorch and Keras, and all are put right here:
 
 - PyTorch's ``SGD(weight_decay=...)`` is *coupled*: it adds ``weight_decay * w`` to the
   gradient, so that the decay goes through the momentum. Keras' argument of that name
   shrinks the weights beside the gradient step (decoupled, as in AdamW).
+- PyTorch's SGD multiplies what its momentum holds by the learning rate of the moment, Keras'
+  by the one that was in force when each gradient went in. With a rate that falls they differ.
 - PyTorch's Adam has epsilon 1e-8, Keras' 1e-7, and PyTorch adds it after the correction
   of the bias, Keras before. At the first step Keras' counts for 32 times as much: that
   moves the loss by more than 1e-5 wherever gradients are small.
@@ -23,6 +25,9 @@ from tfnets.errors import InputError
 
 OPTIMIZERS = ("adam", "sgd")
 
+# How the learning rate changes over a training.
+SCHEDULES = ("constant", "linear", "cosine")
+
 # The step size that each has in the reports.
 LEARNING_RATES = {"adam": 0.001, "sgd": 0.01}
 
@@ -34,12 +39,8 @@ class SGD(keras.optimizers.SGD):
     With gradient g, weight w, momentum m, learning rate lr and decay d, each step is
 
         g' = g + d w
-        v  = m v - lr g'
-        w  = w + v                    or with Nesterov    w = w + m v - lr g'
-
-    PyTorch keeps b = m b + g' and takes w = w - lr b, or w - lr (g' + m b). With
-    v = -lr b the two are the same as long as the learning rate is constant. When it
-    changes, PyTorch rescales what the momentum holds at once and Keras does not.
+        b  = m b + g'
+        w  = w - lr b              or with Nesterov    w = w - lr (g' + m b)
 
     Source: ``torch.optim.SGD``, with dampening 0.
 
@@ -70,10 +71,17 @@ class SGD(keras.optimizers.SGD):
 
     def update_step(self, gradient, variable, learning_rate):
         """Changes one variable by its gradient; Keras calls it."""
+        # TensorFlow's conversion, unlike Keras', adds up the pieces of an embedding's gradient.
+        step = ops.cast(tf.convert_to_tensor(gradient), variable.dtype)
         if self.coupled_weight_decay:
-            decay = ops.cast(self.coupled_weight_decay, variable.dtype)
-            gradient = ops.add(ops.cast(gradient, variable.dtype), decay * variable)
-        super().update_step(gradient, variable, learning_rate)
+            step = ops.add(step, ops.cast(self.coupled_weight_decay, variable.dtype) * variable)
+        if self.momentum:
+            momentum = ops.cast(self.momentum, variable.dtype)
+            buffer = self.momentums[self._get_variable_index(variable)]
+            held = momentum * buffer + step
+            self.assign(buffer, held)
+            step = step + momentum * held if self.nesterov else held
+        self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * step)
 
     def get_config(self):
         """The arguments, so that a saved model knows its optimizer."""
@@ -164,7 +172,12 @@ def settings(
 
 
 def build(
-    name: str = "adam", learning_rate: float | None = None, **options: float | bool
+    name: str = "adam",
+    learning_rate: float | None = None,
+    *,
+    schedule: str = "constant",
+    steps: int = 1,
+    **options: float | bool,
 ) -> keras.optimizers.Optimizer:
     """Builds an optimizer that makes the same steps as PyTorch's.
 
@@ -172,6 +185,10 @@ def build(
         name: ``"adam"`` (``torch.optim.Adam``: beta 0.9 and 0.999, epsilon 1e-8) or
             ``"sgd"`` (``torch.optim.SGD``).
         learning_rate: Step size; None for the reports' 0.001 of Adam, 0.01 of SGD.
+        schedule: What becomes of the learning rate: ``"constant"``, or until the last step
+            down to 0 on a straight line (``"linear"``) or on half a cosine (``"cosine"``,
+            Loshchilov and Hutter 2017, arXiv:1608.03983, without restarts).
+        steps: How many steps there will be, for the schedule.
         **options: ``clipnorm`` (0: none), the largest norm of the gradient of all
             variables together, as ``torch.nn.utils.clip_grad_norm_`` has it. Those of SGD,
             which Adam ignores: ``momentum`` (0.9), at least 0 and below 1;
@@ -179,14 +196,29 @@ def build(
             (False), with a momentum above 0.
 
     Raises:
-        InputError: For an unknown name or a number out of its range.
+        InputError: For an unknown name or schedule, or a number out of its range.
     """
     chosen = settings(name, learning_rate, **options)
+    check_schedule(schedule)
+    if schedule != "constant":
+        chosen["learning_rate"] = _SCHEDULES[schedule](chosen["learning_rate"], steps)
     # Keras calls clipnorm what it does to each variable alone.
     chosen["global_clipnorm"] = chosen.pop("clipnorm", None)
     if name == "adam":
         return Adam(**chosen)
     return SGD(coupled_weight_decay=chosen.pop("weight_decay"), **chosen)
+
+
+def check_schedule(name: str) -> None:
+    """Raises InputError for an unknown schedule of the learning rate."""
+    if name not in SCHEDULES:
+        raise InputError(f"unknown schedule {name!r}; choose from {', '.join(SCHEDULES)}.")
+
+
+_SCHEDULES = {
+    "linear": lambda rate, steps: keras.optimizers.schedules.PolynomialDecay(rate, steps, 0.0),
+    "cosine": keras.optimizers.schedules.CosineDecay,
+}
 
 
 def _check(name: str, decay: float) -> None:

@@ -18,6 +18,8 @@ from tfnets.progress import Epochs
 
 Metrics = dict[str, float]
 
+KEEPS = ("last", "best")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -36,6 +38,10 @@ class Recipe:
         weight_decay: Of SGD, coupled as in PyTorch; Adam ignores it.
         clipnorm: The largest norm of the gradient of all weights together; longer ones are
             shortened to it (Pascanu et al. 2013, arXiv:1211.5063). 0 for no limit.
+        schedule: How the learning rate changes until the last step: ``"constant"``,
+            ``"linear"`` or ``"cosine"`` (:func:`tfnets.optimizers.build`).
+        keep: Whose weights are kept: the ``"last"`` epoch's, or those of the ``"best"``, the
+            first with the highest validation accuracy.
         patience: After how many epochs without a better validation accuracy to stop, and
             go back to the weights of the best epoch; None for never.
         min_delta: By how much more an accuracy must be to be better.
@@ -51,6 +57,8 @@ class Recipe:
     nesterov: bool = False
     weight_decay: float = 1e-5
     clipnorm: float = 0.0
+    schedule: str = "constant"
+    keep: str = "last"
     patience: int | None = None
     min_delta: float = 1e-5
     seed: int = 0
@@ -73,6 +81,14 @@ class Recipe:
                 f"min_delta is {self.min_delta!r}; a number from 0 to below 1 is needed."
             )
         optimizers.settings(self.optimizer, **self._step)
+        optimizers.check_schedule(self.schedule)
+        if self.keep not in KEEPS:
+            raise InputError(f"keep is {self.keep!r}; choose from {', '.join(KEEPS)}.")
+
+    @property
+    def watches(self) -> bool:
+        """Whether validation decides which weights are kept."""
+        return bool(self.patience) or self.keep == "best"
 
     @property
     def _step(self) -> dict[str, float | None]:
@@ -89,9 +105,10 @@ class Recipe:
         """How many of the steps are made after an epoch, from 0, of a stream."""
         return self.steps * epoch // self.epochs
 
-    def build_optimizer(self) -> keras.optimizers.Optimizer:
-        """A new optimizer."""
-        return optimizers.build(self.optimizer, **self._step)
+    def build_optimizer(self, samples: int | None = None) -> keras.optimizers.Optimizer:
+        """A new optimizer; a schedule needs the number of training samples or of steps."""
+        steps = self.steps or self.epochs * -(-(samples or 1) // self.batch_size)
+        return optimizers.build(self.optimizer, **self._step, schedule=self.schedule, steps=steps)
 
 
 @dataclass(frozen=True)
@@ -99,16 +116,18 @@ class Trained:
     """What a training leaves behind.
 
     Attributes:
-        model: The network with the weights of the best epoch.
+        model: The network with the weights that the recipe keeps.
         loop: What trained it.
         history: For each epoch ``train/loss``, ``train/accuracy`` and what else the
             objective counts, the same for every split that was watched, and
             ``time/epoch_s``. Training figures are means over the epoch's steps, while the
             weights change; the others are after the epoch.
-        best: Number of the best epoch, from 1: the last, unless the recipe has a patience.
+        best: Number of the epoch whose weights are kept, from 1.
         seconds: Duration of the whole training, graph building included, what
             ``on_epoch`` does not.
         drawing: Of these, seconds spent in drawing samples or their order.
+        start: Where that was asked for, the metrics of training and of every split that was
+            watched before the first step, and after it alone; evaluated as after an epoch.
     """
 
     model: keras.Model
@@ -117,6 +136,7 @@ class Trained:
     best: int
     seconds: float
     drawing: float
+    start: tuple[Metrics, Metrics] | None = None
 
     @property
     def optimizer(self) -> keras.optimizers.Optimizer:
@@ -169,6 +189,7 @@ def train(
     objective: Objective = CLASSIFICATION,
     execution: Execution | None = None,
     watched: Sequence[str] = ("val",),
+    from_start: bool = False,
 ) -> Trained:
     """Trains a network by the recipe.
 
@@ -181,20 +202,25 @@ def train(
             initial weights.
         data: What to train and validate on.
         recipe: How to train.
-        on_epoch: Called after each epoch with its number, from 1, and its metrics.
+        on_epoch: Called after each epoch with its number, from 1, and its metrics; with 0 and
+            the metrics of the initial weights before the first, if ``from_start``.
         progress: Whether to print a line an epoch, with the time left.
         objective: What is minimised; by default the cross-entropy of class probabilities.
         execution: How the steps are computed; each task's ``execution()`` says what is
             fastest for its networks. None for plain TensorFlow.
         watched: The splits to evaluate after each epoch, where the data has them; with a
             patience ``"val"`` always is. Nothing is decided by any other.
+        from_start: Whether to evaluate the initial weights, and those after one step, too
+            (har_rnn, section III). It changes no weight, and is not part of the seconds.
 
     Raises:
-        InputError: If a loss stops being a finite number, the recipe has a patience and the
-            data no validation split, or the recipe has steps and the data no stream.
+        InputError: If a loss stops being a finite number, the recipe needs a validation split
+            (patience, keep) and the data has none, the recipe has steps and the data no
+            stream, or a label is no class of the network's outputs.
     """
-    if recipe.patience and data.val is None:
-        raise InputError(f"{data.source}: without validation data there is no early stopping.")
+    if recipe.watches and data.val is None:
+        what = "early stopping" if recipe.patience else "best epoch to keep"
+        raise InputError(f"{data.source}: without validation data there is no {what}.")
     if (recipe.steps is None) == isinstance(data.train, Stream):
         raise InputError(
             f"{data.source}: steps is {recipe.steps}; a number is needed for training samples "
@@ -205,12 +231,13 @@ def train(
     started = time.perf_counter()
     keras.utils.set_random_seed(recipe.seed)
     model = build()
-    optimizer = recipe.build_optimizer()
+    _check_labels(data, model)
+    optimizer = recipe.build_optimizer(len(data.train) if isinstance(data.train, Split) else None)
     loop = Loop(model, optimizer, objective, recipe.batch_size, execution or Execution())
     samples = {
         name: (tf.constant(split.x), tf.constant(split.y))
         for name, split in data.splits.items()
-        if name != "train" and (name in watched or (name == "val" and recipe.patience))
+        if name != "train" and (name in watched or (name == "val" and recipe.watches))
     }
     stopping = _Stopping(model, recipe)
     shown = lambda epoch, metrics: None  # noqa: E731
@@ -218,12 +245,18 @@ def train(
         steps = recipe.steps_after if recipe.steps else None
         shown = Epochs(recipe.epochs, at_most=bool(recipe.patience), steps=steps)
     history: list[Metrics] = []
+    start = None
     elsewhere = drawing = 0.0
     samples_of = _training_samples(data.train, recipe)
     for epoch in range(1, recipe.epochs + 1):
         epoch_started = time.perf_counter()
         drawn = next(samples_of)
         drawing += time.perf_counter() - epoch_started
+        if from_start and epoch == 1:
+            start = _from_start(loop, drawn, samples)
+            on_epoch(0, start[0])
+            elsewhere += time.perf_counter() - epoch_started
+            epoch_started = time.perf_counter()
         metrics = _named("train", loop.epoch(*drawn))
         for name, split in samples.items():
             metrics |= _named(name, loop.evaluate(*split))
@@ -238,7 +271,38 @@ def train(
             break
     best = stopping.restore(len(history))
     seconds = time.perf_counter() - started - elsewhere
-    return Trained(model, loop, history, best, seconds, drawing)
+    return Trained(model, loop, history, best, seconds, drawing, start)
+
+
+def _from_start(loop: Loop, drawn: tuple, samples: dict[str, tuple]) -> tuple[Metrics, Metrics]:
+    """Metrics before the first step and after it; then all is as it was."""
+    x, y, order = drawn
+
+    def evaluated() -> Metrics:
+        metrics = {}
+        for name, split in ({"train": (x, y)} | samples).items():
+            metrics |= _named(name, loop.evaluate(*split))
+        return metrics
+
+    variables = [*loop.model.variables, *loop.optimizer.variables]
+    before, kept = evaluated(), [variable.numpy() for variable in variables]
+    loop.first_step(x, y, order)
+    after = evaluated()
+    for variable, value in zip(variables, kept, strict=True):
+        variable.assign(value)
+    return before, after
+
+
+def _check_labels(data: Dataset, model: keras.Model) -> None:
+    """Raises InputError for a label that is no class: compiled losses take it for anything."""
+    classes = model.output_shape[-1]
+    for name, split in data.splits.items():
+        if split.y.dtype.kind not in "iu" or split.y.min() < 0 or split.y.max() >= classes:
+            raise InputError(
+                f"{data.source}: {name} labels are {split.y.dtype} from {split.y.min()} to "
+                f"{split.y.max()}; whole numbers from 0 to {classes - 1} are needed, one for each "
+                f"output of {model.name}."
+            )
 
 
 def _training_samples(
@@ -257,15 +321,15 @@ def _training_samples(
 
 
 class _Stopping:
-    """Keras' early stopping, if the recipe has a patience."""
+    """Keras' early stopping, if validation decides which weights are kept."""
 
     def __init__(self, model: keras.Model, recipe: Recipe):
         self._callback = None
-        if recipe.patience:
+        if recipe.watches:
             self._callback = keras.callbacks.EarlyStopping(
                 "val/accuracy",
                 mode="max",
-                patience=recipe.patience,
+                patience=recipe.patience or recipe.epochs,  # without one it never stops
                 min_delta=recipe.min_delta,
                 restore_best_weights=True,
             )

@@ -60,7 +60,31 @@ def test_decay_goes_through_the_momentum(nesterov):
 
 def test_without_decay_it_is_keras_sgd():
     ours, keras_own = optimizers.SGD(0.1, momentum=0.5), keras.optimizers.SGD(0.1, momentum=0.5)
-    assert minimise(ours, 1.0) == minimise(keras_own, 1.0)
+    assert minimise(ours, 1.0) == pytest.approx(minimise(keras_own, 1.0), rel=1e-6)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_a_falling_rate_counts_for_all_that_the_momentum_holds(nesterov):
+    """PyTorch's formula, which Keras' SGD leaves as soon as the rate changes."""
+    rates = {
+        "linear": [0.1 * (1 - step / 4) for step in range(4)],
+        "cosine": [0.1 * (1 + np.cos(np.pi * step / 4)) / 2 for step in range(4)],
+    }
+    for schedule, each in rates.items():
+        w, b, expected = 2.0, 0.0, []
+        for rate in each:
+            b = 0.9 * b + w
+            w -= rate * (w + 0.9 * b if nesterov else b)
+            expected.append(w)
+        options = {"momentum": 0.9, "weight_decay": 0, "nesterov": nesterov}
+        optimizer = optimizers.build("sgd", 0.1, schedule=schedule, steps=4, **options)
+        np.testing.assert_allclose(minimise(optimizer, 2.0), expected, rtol=1e-5)
+    keras_own = keras.optimizers.SGD(
+        keras.optimizers.schedules.CosineDecay(0.1, 4), momentum=0.9, nesterov=nesterov
+    )
+    assert abs(minimise(keras_own, 2.0)[-1] - expected[-1]) > 0.01
+    with pytest.raises(InputError, match="unknown schedule 'step'; choose from constant, linear"):
+        optimizers.build("sgd", schedule="step")
 
 
 def test_defaults_are_the_reports():

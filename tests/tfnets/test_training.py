@@ -50,9 +50,12 @@ def linear(data):
     )
 
 
+_OTHERS = ("objective", "execution", "watched", "from_start")
+
+
 def train_linear(data, on_epoch=lambda epoch, metrics: None, build=linear, **options):
     """Quick; what the recipe does not know goes to the training."""
-    others = {k: options.pop(k) for k in ("objective", "execution", "watched") if k in options}
+    others = {k: options.pop(k) for k in _OTHERS if k in options}
     recipe = {"epochs": 3, "batch_size": 32, "optimizer": "sgd", "learning_rate": 0.1} | options
     return training.train(
         lambda: build(data), data, training.Recipe(**recipe), on_epoch, progress=False, **others
@@ -594,3 +597,70 @@ def test_steps_belong_to_streams_and_only_to_them():
 def test_a_loss_that_is_no_number_names_the_step():
     with pytest.raises(InputError, match=r"loss is nan after step 20 with learning_rate 1e\+38"):
         train(streamed([]), learning_rate=1e38, epochs=1, steps=20)
+
+
+def test_the_start_is_told_and_changes_nothing():
+    """Metrics of the initial weights and after one step; the training is that without them."""
+    data = toy(n=45)
+    options = {"execution": Execution(xla=True, steps_per_call=4), "batch_size": 7, "seed": 3}
+    told = train_linear(data, epochs=2, from_start=True, **options)
+    plain = train_linear(data, epochs=2, **options)
+    assert plain.start is None
+    assert figures_of(told) == figures_of(plain)
+    for one, other in zip(told.model.get_weights(), plain.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    # By hand: the same seed's weights, and one step of SGD on the first batch.
+    keras.utils.set_random_seed(3)
+    model = linear(data)
+    kernel, bias = model.get_weights()
+    first = np.random.default_rng(3).permutation(45)[:7]
+    for metrics in told.start:
+        for name, split in (("train", data.train), ("val", data.val)):
+            model.set_weights([kernel, bias])
+            for key, value in by_hand(model, split).items():
+                if key != "top2":
+                    assert metrics[f"{name}/{key}"] == pytest.approx(value, rel=1e-5)
+        x = data.train.x[first].reshape(7, -1)
+        wrong = (
+            model.predict(data.train.x[first], verbose=0) - np.eye(3)[data.train.y[first]]
+        ) / 7
+        # The default of a recipe is momentum 0.9, which a first step does not feel.
+        kernel = kernel - 0.1 * (x.T @ wrong + 1e-5 * kernel)
+        bias = bias - 0.1 * (wrong.sum(0) + 1e-5 * bias)
+    assert told.start[0] != told.start[1]
+
+
+def test_the_best_epochs_weights_can_be_kept():
+    data = toy(n=45)
+    last = train_linear(data, epochs=6, learning_rate=0.5)
+    best = train_linear(data, epochs=6, learning_rate=0.5, keep="best")
+    accuracies = [metrics["val/accuracy"] for metrics in best.history]
+    assert len(accuracies) == last.best == 6
+    assert accuracies == [metrics["val/accuracy"] for metrics in last.history]
+    assert best.best == int(np.argmax(accuracies)) + 1
+    assert best.evaluate(data.val)["accuracy"] == pytest.approx(max(accuracies))
+    with pytest.raises(InputError, match="keep is 'first'; choose from last, best"):
+        training.Recipe(keep="first")
+    with pytest.raises(InputError, match="without validation data there is no best epoch to keep"):
+        train_linear(replace(data, val=None), keep="best")
+
+
+def test_a_schedule_brings_the_rate_down_to_the_last_step():
+    data = toy(n=45)
+    trained = train_linear(data, epochs=2, batch_size=7, schedule="linear", learning_rate=0.3)
+    rate = trained.optimizer.learning_rate
+    assert float(rate) == 0  # after 2 x 7 steps
+    assert float(trained.optimizer.iterations) == 14
+    assert figures_of(trained) != figures_of(train_linear(data, epochs=2, batch_size=7))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [(3, "test labels are int32 from 0 to 3; whole numbers from 0 to 2 are"), (-1, "from -1 to")],
+)
+def test_a_label_that_is_no_output_is_refused(wrong, said):
+    data = toy(n=45)
+    y = data.test.y.copy()
+    y[1] = wrong
+    with pytest.raises(InputError, match=said):
+        train_linear(replace(data, test=replace(data.test, y=y)))

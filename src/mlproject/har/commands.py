@@ -3,7 +3,7 @@
 import click
 
 from mlproject import command
-from mlproject.options import ON_DASK, AutoFloat, AutoList, Several, options
+from mlproject.options import ON_DASK, AutoFloat, AutoList, OneOf, Several, options
 
 # Two threads at one small product are slower than one, and add up in another order.
 TASK = command.Task("har", threads=1)
@@ -110,7 +110,25 @@ METHOD = (
         "--momentum",
         type=click.FloatRange(0, 1, max_open=True),
         default=0.0,
-        help="Of sgd; adam has none and ignores it.",
+        help="SGD only; ignored by Adam.",
+    ),
+    click.option(
+        "--weight-decay",
+        type=click.FloatRange(0),
+        default=0.0,
+        help="SGD only, on every parameter, coupled as in PyTorch; ignored by Adam.",
+    ),
+    click.option(
+        "--schedule",
+        type=click.Choice(["constant", "linear", "cosine"]),
+        default="constant",
+        help="How the learning rate falls to 0 until the last step, if it does.",
+    ),
+    click.option(
+        "--keep",
+        type=click.Choice(["last", "best"]),
+        default="last",
+        help="Keep the weights of the last epoch, or those of the best validation top-1.",
     ),
     click.option(
         "--clipnorm",
@@ -131,6 +149,13 @@ METHOD = (
 
 EPOCHS = click.option(
     "--epochs", type=click.IntRange(1, 2**31 - 1), default=50, help="Passes over the data."
+)
+
+A_SEED = click.option(
+    "--seed",
+    type=SEED,
+    default=42,
+    help="Decides the initial weights and the order of the windows.",
 )
 
 SWEEP = (
@@ -196,12 +221,7 @@ def cli():
     help="The optimizer's step size; 'auto' is 0.1 of sgd, 0.003 of adam.",
 )
 @options([EPOCHS])
-@click.option(
-    "--seed",
-    type=SEED,
-    default=42,
-    help="Decides the initial weights and the order of the windows.",
-)
+@options([A_SEED])
 def rnn(**parameters):
     """Train one many-to-many network of report har_rnn (11,006 parameters; its run 8)."""
     name = f"{parameters['cell']} {parameters['units']} {parameters['optimizer']}"
@@ -224,17 +244,35 @@ def sweep(**parameters):
     help="A registered model, name@alias or name/version, whose configuration is trained.",
 )
 @click.option(
+    "--configuration",
+    type=OneOf(("none",), Several(Configuration())),
+    default="none",
+    help="What to train instead: batch size x units x learning rate, 30x100x0.1 and 30x100x0.05 "
+    "for the report's runs 8 and 7; several are separated by commas. The options below count for "
+    "it only.",
+)
+@click.option(
     "--validation-fraction",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.1,
     help="Share of the training windows that is held out, the same of each class.",
 )
 @options(STOPPING)
+@click.option(
+    "--register-as",
+    default="none",
+    help="Name in the model registry for what a configuration gives; 'none' registers nothing.",
+)
+@options(DATA[:-1], METHOD, [A_SEED])
 def early_stopping(**parameters):
-    """Train a registered configuration until its validation accuracy stops growing."""
-    name = f"early stopping {parameters['model']}"
-    with TASK.run(name, "early-stopping", parameters) as run:
-        click.echo(TASK.imported("early_stopping").early_stopping(parameters, run))
+    """Train a configuration until its validation accuracy stops growing."""
+    chosen = parameters["configuration"]
+    what = parameters["model"] if chosen == "none" else _configurations(chosen)
+    defaults = {option.name: option.default for option in cli.commands["early-stopping"].params}
+    shown = parameters | {"configuration": _configurations(chosen)}
+    with TASK.run(f"early stopping {what}", "early-stopping", shown) as run:
+        module = TASK.imported("early_stopping")
+        click.echo(module.early_stopping(parameters, defaults, run))
 
 
 @cli.command("all")
@@ -256,8 +294,13 @@ def _name(what: str, parameters: dict) -> str:
 def _shown(parameters: dict) -> dict:
     """The options as one writes them."""
     return parameters | {
-        "configurations": ",".join(
-            "x".join(map(str, each)) for each in parameters["configurations"]
-        ),
+        "configurations": _configurations(parameters["configurations"]),
         "seeds": ",".join(map(str, parameters["seeds"])),
     }
+
+
+def _configurations(chosen: tuple | str) -> str:
+    """As one writes them: ``"30x100x0.1,30x100x0.05"``."""
+    if isinstance(chosen, str):
+        return chosen
+    return ",".join("x".join(map(str, each)) for each in chosen)

@@ -8,6 +8,7 @@ import numpy as np
 
 from mlproject import models, registry, tracking
 from mlproject.har import published
+from mlproject.har.plan import published_as, trial_of
 from mlproject.har.results import TOPS, load, settings
 from mlproject.har.train import Result, accuracies, draw, train_on
 from mlproject.registry import CHAMPION, Version
@@ -15,10 +16,13 @@ from mlproject.results import count, log_times, sizes, summary
 from tfnets import tables
 from tfnets.dataset import Dataset
 from tfnets.errors import InputError
-from tfnets.har import figures
 from tfnets.progress import duration
 
 _STOPPING = ("patience", "min_delta")
+
+# The options that count for a registered model, too, and those that are no options of a training.
+_OF_BOTH = ("model", "configuration", "validation_fraction", "max_epochs", *_STOPPING)
+_OF_COMMAND = (*_OF_BOTH, "register_as")
 
 
 @dataclass(frozen=True)
@@ -26,67 +30,142 @@ class Stopped:
     """An evaluation by early stopping.
 
     Attributes:
-        version: The new version of the registered model.
         text: What came out, for the user.
+        version: The new version of the registered model; None if none was wanted.
     """
 
-    version: Version
     text: str
+    version: Version | None
 
 
-def early_stopping(parameters: dict, run: tracking.Run) -> str:
-    """Trains the configuration of a registered model, as option c of report har_rnn.
+def early_stopping(parameters: dict, defaults: dict, run: tracking.Run) -> str:
+    """Trains configurations until validation says enough, as option c of report har_rnn.
 
     Args:
-        parameters: The command's options by name.
-        run: Where to log.
+        parameters: The command's options by name; ``configuration`` is a tuple, or ``"none"``
+            for that of the registered ``model``.
+        defaults: The options' defaults.
+        run: Where to log; of several configurations the parent.
 
     Returns:
         A summary for the user.
+
+    Raises:
+        InputError: For options that contradict each other, or a model that is not there.
     """
-    stopped = evaluate(parameters, run)
+    if parameters["configuration"] == "none":
+        _refuse_unused(parameters, defaults)
+        parts = [evaluate_registered(parameters, run).text]
+    else:
+        parts = _evaluate_configurations(parameters, run)
     log_times(run)
-    return stopped.text + summary(("Wall time", duration(run.elapsed)), run=run)
+    return "".join(parts) + summary(("Wall time", duration(run.elapsed)), run=run)
 
 
-def evaluate(parameters: dict, run: tracking.Run) -> Stopped:
-    """Trains, evaluates, draws, registers; makes it the champion if it is better."""
+def _refuse_unused(parameters: dict, defaults: dict) -> None:
+    """A registered model says itself how it is trained: other options would count for nothing."""
+    for name, value in parameters.items():
+        if name not in _OF_BOTH and value != defaults[name]:
+            raise InputError(
+                f"{name} is {value!r}, but model {parameters['model']!r} says itself how it is "
+                "trained; give a configuration, such as 30x100x0.1, for which it counts."
+            )
+
+
+def _evaluate_configurations(parameters: dict, run: tracking.Run) -> list[str]:
+    """One configuration in the run itself, several in runs of their own under it."""
+    register_as = parameters["register_as"]
+    if register_as != "none":
+        registry.check_name(register_as)
+    of_training = {k: v for k, v in parameters.items() if k not in _OF_COMMAND}
+    chosen = [
+        of_training | trial_of(configuration, parameters["seed"])
+        for configuration in parameters["configuration"]
+    ]
+    for options in chosen:
+        settings(_stopping(options, parameters))
+    if len(chosen) == 1:
+        return [_evaluate(chosen[0], parameters, register_as, "", run).text]
+    parts = []
+    for options in chosen:
+        shown = label(options) or short(options)
+        with tracking.run(
+            f"early stopping {shown}",
+            task=run.task,
+            stage="early-stopping",
+            parameters=_stopping(options, parameters),
+            tags={"study": f"early stopping {run.id[:6]}"},
+            parent=run.as_parent,
+        ) as child:
+            parts.append(_evaluate(options, parameters, register_as, "", child).text)
+            log_times(child)
+    return parts
+
+
+def evaluate_registered(parameters: dict, run: tracking.Run) -> Stopped:
+    """Trains the configuration of a registered model; the champion is what is better.
+
+    Args:
+        parameters: ``model``, ``validation_fraction`` and the options of early stopping.
+        run: Where to log.
+    """
     source = registry.find(parameters["model"])
     configuration = _configuration(source)
-    configuration |= {name: parameters[name] for name in _STOPPING}
-    configuration |= {
+    run.log_tags({"model.source": f"{source.name}/{source.number}"})
+    return _evaluate(configuration, parameters, source.name, str(source), run)
+
+
+def _stopping(configuration: dict, parameters: dict) -> dict:
+    """The options of a training that stops early."""
+    return configuration | {
         "epochs": parameters["max_epochs"],
         "validation_fraction": parameters["validation_fraction"],
+        **{name: parameters[name] for name in _STOPPING},
     }
-    chosen = settings(configuration)
-    run.log_parameters({f"configuration/{key}": v for key, v in configuration.items()})
-    run.log_tags({"model.source": f"{source.name}/{source.number}"})
+
+
+def _evaluate(
+    configuration: dict, parameters: dict, register_as: str, source: str, run: tracking.Run
+) -> Stopped:
+    """Trains, evaluates, draws; registers under a name, unless that is ``"none"``."""
+    used = _stopping(configuration, parameters)
+    chosen = settings(used)
+    run.log_parameters({f"options/{key}": v for key, v in used.items()})
     data = load(chosen)
-    result = train_on(data, configuration, run)
+    result = train_on(data, used, run)
     judgement = draw(result, data, run)
-    title = f"{run.name}: {data.name}"
-    model = result.trained.model
-    run.log_figure(figures.activations(model, data.test, data.classes, title), "hidden.png")
-    run.log_figure(figures.weights(model, title), "weights.png")
-    label = source.tags.get("run", "")
-    table = _tables(label, result, judgement, data)
+    table = _tables(label(used), result, judgement, data)
     run.log_text(f"{table}\n", "tables.txt")
     trained = result.trained
     epochs = len(trained.history)
     reason = "" if epochs < parameters["max_epochs"] else ", the most that were allowed"
     stopped = f"stopped after {count(epochs, 'epoch')}{reason}; best epoch {trained.best}"
-    version, verdict = _register(source, configuration, label, stopped, result, data, run)
-    text = (
-        f"\n{source} ({label or 'no run of the report'}) on {data.name}, {sizes(data)}: {stopped}."
-        f"\n\n{table}\n\nRegistered as {version}. {verdict}\n"
-    )
-    return Stopped(version, text)
+    shown = f"{source or short(used)} ({label(used) or 'no run of the report'})"
+    text = f"\n{shown} on {data.name}, {sizes(data)}: {stopped}.\n\n{table}\n\n"
+    if register_as == "none":
+        return Stopped(text, None)
+    version, verdict = _register(register_as, source, used, stopped, result, data, run)
+    return Stopped(f"{text}Registered as {version}. {verdict}\n", version)
+
+
+def label(options: dict) -> str:
+    """``"run 8"`` for what the report trained, else nothing."""
+    configuration = options["batch_size"], options["units"], options["learning_rate"]
+    row = published_as(options, configuration)
+    return f"run {row.number}" if row else ""
+
+
+def short(options: dict) -> str:
+    """``"30x100x0.1"``."""
+    return "x".join(str(options[key]) for key in ("batch_size", "units", "learning_rate"))
 
 
 def _configuration(source: Version) -> dict:
     try:
         configuration = json.loads(source.tags["configuration"])
         settings(configuration)
+    except InputError as error:
+        raise InputError(f"{source} cannot be trained as it says: {error}") from None
     except (KeyError, ValueError, TypeError, AttributeError):
         raise InputError(
             f"{source} does not say how it was trained (tag 'configuration'); a model that "
@@ -121,9 +200,9 @@ def _tables(label: str, result: Result, judgement, data: Dataset) -> str:
 
 
 def _register(
-    source: Version,
+    name: str,
+    source: str,
     configuration: dict,
-    label: str,
     stopped: str,
     result: Result,
     data: Dataset,
@@ -133,14 +212,15 @@ def _register(
     tags = {
         "stage": "early-stopping",
         "configuration": {k: v for k, v in configuration.items() if k not in _STOPPING},
-        "run": label,
-        "from": f"{source.name}/{source.number}",
+        "run": label(configuration),
+        "from": source,
         "val.accuracy": validation,
         "data.name": data.name,
         "data.digest": data.digest,
     }
-    text = f"{label or 'a configuration'} of {source}: {stopped}; validation {validation:.4f}."
-    version = registry.register(source.name, run.id, tags, text)
+    what = label(configuration) or short(configuration)
+    text = f"{what}: {stopped}; validation {validation:.4f}."
+    version = registry.register(name, run.id, tags, text)
     wins, verdict = _contest(version, data, run)
     if wins:
         registry.alias(version, CHAMPION)

@@ -18,6 +18,9 @@ _OF_REPORT = {
     "cell": "rnn",
     "optimizer": "sgd",
     "momentum": 0.0,
+    "weight_decay": 0.0,
+    "schedule": "constant",
+    "keep": "last",
     "initializer": "uniform",
 }
 
@@ -44,10 +47,9 @@ def plan(parameters: dict, run: tracking.Run) -> list[Group]:
     base = {key: value for key, value in parameters.items() if key not in _OF_SWEEP}
     if base["data"] != "builtin":  # workers, and who trains it again, can be elsewhere
         base["data"] = str(Path(base["data"]).expanduser().absolute())
-    as_reported = all(parameters[key] == value for key, value in _OF_REPORT.items())
     groups = []
     for configuration in parameters["configurations"]:
-        row = published.RUNS.get(configuration) if as_reported else None
+        row = published_as(parameters, configuration)
         name = f"run {row.number}" if row else "x".join(map(str, configuration))
         tags = {"study": f"sweep {run.id[:6]}", "configuration": name}
         trials = [
@@ -60,6 +62,14 @@ def plan(parameters: dict, run: tracking.Run) -> list[Group]:
         ]
         groups.append(Group(name, configuration, row, tuple(trials)))
     return groups
+
+
+def published_as(
+    parameters: dict, configuration: tuple[int, int, float]
+) -> published.Published | None:
+    """The row of the report that has a configuration and the other options, if any."""
+    as_reported = all(parameters[key] == value for key, value in _OF_REPORT.items())
+    return published.RUNS.get(configuration) if as_reported else None
 
 
 def trial_of(configuration: tuple[int, int, float], seed: int) -> dict:

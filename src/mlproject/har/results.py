@@ -59,9 +59,10 @@ def settings(parameters: dict) -> Settings:
         name: auto.get(name, value) if value == "auto" else value
         for name, value in parameters.items()
     }
-    names = ("epochs", "batch_size", "optimizer", "learning_rate", "momentum", "clipnorm", "seed")
+    names = ("epochs", "batch_size", "optimizer", "learning_rate", "momentum", "weight_decay")
+    names += ("clipnorm", "schedule", "keep", "seed")
     stopping = {name: used[name] for name in ("patience", "min_delta") if name in used}
-    recipe = training.Recipe(weight_decay=0.0, **{name: used[name] for name in names}, **stopping)
+    recipe = training.Recipe(**{name: used[name] for name in names}, **stopping)
     activation = None if used["activation"] == "auto" else used["activation"]
     tfnets.har.activation_of(used["loss"], activation)
     network = {name: used[name] for name in ("cell", "units", "loss", "initializer")}

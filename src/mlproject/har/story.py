@@ -1,7 +1,7 @@
 """The whole story: sweep, registration, early stopping of the best and the runner-up."""
 
 from mlproject import tracking
-from mlproject.har.early_stopping import evaluate
+from mlproject.har.early_stopping import evaluate_registered
 from mlproject.har.results import STOPPING
 from mlproject.har.sweep import train_all
 from mlproject.results import log_times, summary
@@ -35,7 +35,7 @@ def story(parameters: dict, run: tracking.Run) -> str:
             tags={"study": f"sweep {run.id[:6]}"},
             parent=run.as_parent,
         ) as child:
-            parts.append(evaluate(given, child).text)
+            parts.append(evaluate_registered(given, child).text)
             log_times(child)
     log_times(run)
     return "".join(parts) + summary(("Wall time", duration(run.elapsed)), run=run)

@@ -121,8 +121,12 @@ def _draw(groups: Sequence[Group], done: Done, data: Dataset, run: tracking.Run)
         title = f"{group.name}: batch {batch}, {units} units, lr {rate:g}"
         histories[title] = [{names[k]: v for k, v in epoch.items()} for epoch in history.values()]
     what = f"{data.name}, seed {seed}"
-    run.log_figure(figures.grid(histories, tables.tops(data), f"Accuracy, {what}"), "accuracy.png")
-    run.log_figure(figures.grid(histories, ("loss",), f"Loss, {what}"), "loss.png")
+    for metrics, title, file in (
+        (tables.tops(data), "Accuracy", "accuracy.png"),
+        (("loss",), "Loss", "loss.png"),
+    ):
+        figure = figures.grid(histories, metrics, f"{title}, {what}", first=0)
+        run.log_figure(figure, file)
 
 
 def _register(

@@ -6,7 +6,7 @@ from statistics import mean
 
 from mlproject.har.plan import Group
 from mlproject.har.results import TOPS
-from mlproject.har.train import ONCE
+from mlproject.har.train import FIRST, ONCE
 from mlproject.results import sizes
 from mlproject.sweep import Done, spread, values
 from tfnets import tables
@@ -85,7 +85,18 @@ def text(groups: Sequence[Group], done: Done, data: Dataset, note: str) -> str:
         parts.append(
             f"Table {numerals[number - 1]}: top-{number} accuracy\n\n{tables.text(columns)}"
         )
+    parts.append(f"Training accuracy at the start (section III)\n\n{_start(groups, done, data)}")
     return "\n\n\n".join([*parts, textwrap.fill(note, 88)]) + "\n"
+
+
+def _start(groups: Sequence[Group], done: Done, data: Dataset) -> str:
+    """Accuracies of the initial weights, in the report 10 to 30 %, and after one step."""
+    columns = {"run": [group.name for group in groups]}
+    for moment, words in zip(FIRST, ("before the first step", "after it"), strict=True):
+        for number, name in enumerate(tops(data), 1):
+            metric = f"{moment}_train/{name}"
+            columns[f"top-{number} {words}"] = [spread(g.trials, done, metric) for g in groups]
+    return tables.text(columns)
 
 
 def runs(groups: Sequence[Group], done: Done) -> dict[str, list]:

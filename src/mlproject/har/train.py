@@ -19,12 +19,16 @@ from mlproject.results import (
 )
 from tfnets import evaluation, figures, tables, training
 from tfnets.dataset import Dataset
+from tfnets.har import figures as har_figures
 from tfnets.parameters import Derivation
 from tfnets.progress import duration
 
 # By epoch and once, of the weights that are kept: a chart of its own each.
 BY_EPOCH = {"train": "train", "val": "val", "test": "test_by_epoch"}
 ONCE = {"train": "final_train", "val": "final_val", "test": "test"}
+
+# Once, of the initial weights, and of those after a single step (har_rnn, section III).
+FIRST = ("start", "first_step")
 
 
 @dataclass(frozen=True)
@@ -124,9 +128,12 @@ def train_on(
         objective=tfnets.har.objective(chosen.loss, len(data.classes)),
         execution=execution,
         watched=("val", "test"),
+        from_start=True,
     )
     metrics = {name: trained.evaluate(split) for name, split in data.splits.items()}
     once = {f"{ONCE[s]}/{name}": v for s, each in metrics.items() for name, v in each.items()}
+    for moment, of_all in zip(FIRST, trained.start, strict=True):
+        once |= {f"{moment}_{name}": v for name, v in of_all.items()}
     run.log_metrics(once | {"time/train_s": trained.seconds, "epochs/best": trained.best})
     table = log_network(trained.model, run)
     deployed = tfnets.har.deployable(trained.model, data.classes, chosen.loss)
@@ -138,14 +145,30 @@ def train_on(
 
 
 def draw(result: Result, data: Dataset, run: tracking.Run) -> evaluation.Judgement:
-    """Logs the figures of a run: its curves, and which class was taken for which."""
+    """Logs the figures of a run: curves, hidden states, weights, what was taken for what."""
     trained = result.trained
     title = f"{run.name}: {data.name}"
-    run.log_figure(figures.stopping(trained.history, trained.best, title), "curves.png")
+    history = [trained.start[0], *trained.history]
+    run.log_figure(figures.stopping(history, trained.best, title, first=0), "curves.png")
+    shares = har_figures.unit_shares(trained.model, data.test.x)
+    run.log_metrics({f"units/{name}": share for name, share in shares.items()})
+    hidden = har_figures.activations(
+        trained.model, data.test, data.classes, f"{title}\n{units(shares)}"
+    )
+    run.log_figure(hidden, "hidden.png")
+    run.log_figure(har_figures.weights(trained.model, title), "weights.png")
     scores = trained.model.predict(data.test.x, batch_size=1024, verbose=0)
     judgement = evaluation.judge(np.argmax(scores[:, -1], axis=-1), data.test, data.classes)
     log_judgement(judgement, data, run)
     return judgement
+
+
+def units(shares: dict[str, float]) -> str:
+    """``"12 % of the units hardly vary, 4 % are saturated"``."""
+    return (
+        f"{shares['hardly_vary']:.0%} of the units hardly vary, {shares['saturated']:.0%} are "
+        "saturated"
+    ).replace("%", " %")
 
 
 def accuracies(metrics: dict[str, dict[str, float]]) -> str:

@@ -43,6 +43,30 @@ def activations(model: keras.Model, split: Split, classes: Sequence[str], title:
     return figure
 
 
+def unit_shares(model: keras.Model, x: np.ndarray) -> dict[str, float]:
+    """The numbers beside the heat maps: how many hidden units are of little use.
+
+    The report sees units that contribute much and units that contribute almost nothing
+    (har_rnn, section IV).
+
+    Args:
+        model: A network of :func:`tfnets.har.build`.
+        x: Windows, ``(n, time, channels)``.
+
+    Returns:
+        ``hardly_vary``: the share of units whose state has a standard deviation below 0.1 over
+        all steps of all windows, of the 2 between -1 and 1. ``saturated``: the share of units
+        whose state is beyond -0.95 or 0.95 in more than half of the steps.
+    """
+    hidden = keras.Model(model.input, model.get_layer("hidden").output)
+    states = hidden.predict(x, batch_size=256, verbose=0)
+    states = states.reshape(-1, states.shape[-1]).astype(np.float64)
+    return {
+        "hardly_vary": float((states.std(axis=0) < 0.1).mean()),
+        "saturated": float(((np.abs(states) > 0.95).mean(axis=0) > 0.5).mean()),
+    }
+
+
 def weights(model: keras.Model, title: str) -> Figure:
     """The matrices W_aa, W_ax and W_ya (har_rnn, figure 5, below the hidden states).
 

@@ -161,9 +161,16 @@ def test_glorot_is_how_keras_starts(cell, gates, seed):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"cell": "transformer"}, "unknown cell 'transformer'; there is: rnn, lstm, gru"),
-        ({"activation": "relu"}, "unknown activation 'relu'; there is: sigmoid, softmax"),
-        ({"initializer": "he"}, "unknown initializer 'he'; there is: uniform, glorot."),
+        ({"cell": "transformer"}, "unknown cell 'transformer'; choose from rnn, lstm, gru"),
+        ({"activation": "relu"}, "unknown activation 'relu'; choose from sigmoid, softmax"),
+        ({"loss": "mse"}, "unknown loss 'mse'; choose from softmax, normalised, binary, raw."),
+        (
+            {"activation": "sigmoid"},
+            "'sigmoid', but loss 'softmax' has softmax outputs; leave activation out or choose a "
+            "loss from normalised, binary, raw.",
+        ),
+        ({"loss": "raw", "activation": "softmax"}, "loss 'raw' has sigmoid outputs; leave"),
+        ({"initializer": "he"}, "unknown initializer 'he'; choose from uniform, glorot."),
         ({"units": 0}, "units is 0"),
         ({"num_classes": 1}, "num_classes is 1"),
     ],
@@ -181,30 +188,42 @@ def windows(n=40):
     return np.random.default_rng(0).normal(0, 2, (n, 30, 3)).astype(np.float32)
 
 
-def network(cell="rnn", activation="sigmoid"):
-    return har.build(
-        cell, input_shape=(30, 3), activation=activation, initializer="glorot", seed=3
-    )
+def network(cell="rnn", loss="softmax"):
+    return har.build(cell, input_shape=(30, 3), loss=loss, initializer="glorot", seed=3)
 
 
-@pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("loss", har.LOSSES)
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_deployed_model_gives_the_last_steps_scores_by_class(cell, activation):
-    model = network(cell, activation)
-    deployed = har.deployable(model, CLASSES)
+def test_the_deployed_model_gives_the_probabilities_that_were_trained(cell, loss):
+    """At the last step: those whose logarithm the loss is made of."""
+    model = network(cell, loss)
+    deployed = har.deployable(model, CLASSES, loss)
     assert deployed.count_params() == model.count_params()
     outputs = deployed.predict(windows(), verbose=0)
     assert tuple(outputs) == CLASSES
     assert {values.shape for values in outputs.values()} == {(40,)}
     shares = np.stack(list(outputs.values()), axis=1)
-    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-6)
-    assert (shares >= 0).all()
+    assert ((shares >= 0) & (shares <= 1)).all()
     scores = model.predict(windows(), verbose=0)
     np.testing.assert_array_equal(shares.argmax(1), scores[:, -1].argmax(1))
     assert len(set(shares.argmax(1))) > 2  # it is a choice
     assert (scores[:, -1].argmax(1) != scores.mean(1).argmax(1)).any()
-    by_hand = scores[:, -1] / scores[:, -1].sum(axis=-1, keepdims=True)
+    by_hand = scores[:, -1]
+    if loss == "normalised":
+        by_hand = by_hand / by_hand.sum(axis=-1, keepdims=True)
     np.testing.assert_allclose(shares, by_hand, atol=1e-6)
+    sums_to_1 = np.allclose(shares.sum(axis=1), 1, atol=1e-6)
+    assert sums_to_1 == (loss in ("softmax", "normalised"))
+    if loss != "binary":  # whose loss has the other classes' probabilities in it, too
+        labels = np.arange(40, dtype=np.int32) % 6
+        one_step = har.objective(loss).loss(labels, scores[:, -1:])
+        trained = -np.log(shares[np.arange(40), labels])
+        np.testing.assert_allclose(one_step, trained, rtol=1e-4)
+
+
+def test_a_deployed_model_is_of_the_networks_own_loss():
+    with pytest.raises(InputError, match="'sigmoid', but loss 'softmax' has softmax outputs"):
+        har.deployable(network(loss="raw"), CLASSES)
 
 
 def test_the_deployed_model_follows_the_network_not_a_copy():
