@@ -139,7 +139,7 @@ def _test(windows: Windows, split: str, subjects: tuple[str, ...]) -> tuple[np.n
 
 
 def _natural(name: str) -> tuple:
-    return tuple(int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name))
+    return tuple(int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name))
 
 
 def _balanced(y: np.ndarray, indices: np.ndarray, most: int) -> np.ndarray:
