@@ -129,6 +129,8 @@ def add(digits: np.ndarray, base: int = 10) -> np.ndarray:
     Raises:
         InputError: If something is no digit, or a sum has more than ``time`` of them.
     """
+    if digits.dtype.kind not in "iu":
+        raise InputError(f"digits have the dtype {digits.dtype}; integers are needed.")
     if digits.size and not 0 <= digits.min() <= digits.max() < base:
         raise InputError(
             f"digits are {digits.min()} to {digits.max()}; 0 to {base - 1} are needed."
