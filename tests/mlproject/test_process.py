@@ -58,7 +58,7 @@ def test_mlflow_run_trains_with_every_parameter(store, start):
     assert run.info.run_name == "gru sgd seed3"
     given = {w[2:].replace("-", "_"): v for w, v in zip(words[::2], words[1::2], strict=True)}
     used = {"learning_rate": "0.01", "momentum": "0.5", "weight_decay": "0.0"}
-    used = {f"optimizer/{name}": value for name, value in used.items()}
+    used = {f"used/{name}": value for name, value in used.items()}
     assert run.data.params == {"data": "builtin"} | given | used
     assert run.data.tags["mlflow.project.entryPoint"] == "speech_gru"
     if (ROOT / ".git").exists():
