@@ -122,6 +122,9 @@ _ADDITION = (
 )
 _ADDITION_SECTIONS = ("val", "train", "test", "by_length", "steps", "time", "params")
 
+# Means are of trials that are done: the last epoch of one that is not is no result.
+_TRIALS = "tags.stage = 'trial' AND attributes.status = 'FINISHED'"
+
 # By task, the one to open first at the front.
 VIEWS = {
     "speech": (
@@ -132,7 +135,7 @@ VIEWS = {
             _SPEECH,
             "metrics.test/accuracy",
             group_by=("tags.model", "params.optimizer", "tags.study"),
-            filter="tags.stage = 'trial'",
+            filter=_TRIALS,
         ),
     ),
     "har": (
@@ -149,7 +152,7 @@ VIEWS = {
             _HAR,
             "metrics.final_val/accuracy",
             group_by=("tags.configuration", "tags.study"),
-            filter="tags.stage = 'trial'",
+            filter=_TRIALS,
             sections=_HAR_SECTIONS,
         ),
     ),
@@ -167,7 +170,7 @@ VIEWS = {
             _ADDITION,
             "metrics.test/accuracy",
             group_by=("tags.configuration", "tags.study"),
-            filter="tags.stage = 'trial'",
+            filter=_TRIALS,
             sections=_ADDITION_SECTIONS,
         ),
     ),
