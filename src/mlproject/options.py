@@ -76,10 +76,26 @@ class AutoList(click.ParamType):
         """The names, or ``"auto"``."""
         if value == "auto" or isinstance(value, tuple):
             return value
-        names = tuple(part.strip() for part in value.split(","))
-        if not all(names):
-            self.fail(f"{value!r} has an empty name in it.", param, ctx)
-        return names
+        return _names(self, value, param, ctx)
+
+
+def _names(kind: click.ParamType, value: str, param, ctx) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in value.split(","))
+    if not all(names):
+        kind.fail(f"{value!r} has an empty name in it.", param, ctx)
+    return names
+
+
+class NoneList(click.ParamType):
+    """Names separated by commas, or ``none``, which becomes an empty tuple."""
+
+    name = "none|name,..."
+
+    def convert(self, value: Any, param, ctx) -> tuple[str, ...]:
+        """The names."""
+        if isinstance(value, tuple):
+            return value
+        return () if value == "none" else _names(self, value, param, ctx)
 
 
 class Several(click.ParamType):

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from mlproject import command
-from mlproject.options import AutoFloat, Several, options
+from mlproject.options import AutoFloat, NoneList, Several, options
 
 TASK = command.Task("speech")
 
@@ -182,10 +182,18 @@ def compare(**parameters):
     "or an .npz file with the entries of its state_dict. Which network it is, its entries say.",
 )
 @options(DATA, [POOLING])
+@click.option(
+    "--skip",
+    type=NoneList(),
+    default="none",
+    help="Entries of the checkpoint that belong to no layer and are left out, separated by "
+    "commas; * stands for any characters: 'criterion.*,ema.*'. What is not named is not left out.",
+)
 def from_torch(**parameters):
     """Take over a network that was trained in PyTorch, evaluate it, make it deployable."""
     name = f"from torch {Path(parameters['checkpoint']).name}"
-    with TASK.run(name, "import", parameters) as run:
+    shown = {"skip": ",".join(parameters["skip"]) or "none"}
+    with TASK.run(name, "import", parameters | shown) as run:
         click.echo(TASK.imported("from_torch").from_torch(parameters, run))
 
 

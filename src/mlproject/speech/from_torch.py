@@ -3,7 +3,7 @@
 import contextlib
 
 import tfnets.speech
-from mlproject import tracking
+from mlproject import fitting, tracking
 from mlproject.results import log_times, summary
 from mlproject.speech.results import describe, evaluate, load, log_data
 from tfnets import torch_weights
@@ -23,8 +23,12 @@ def from_torch(parameters: dict, run: tracking.Run) -> str:
     """
     path = parameters["checkpoint"]
     checkpoint = torch_weights.read_file(path)
+    skip = parameters["skip"]
     with _named(path):
-        architecture = tfnets.speech.model_of(checkpoint.entries)
+        skipped = torch_weights.skipped(checkpoint.entries, skip)
+        architecture = tfnets.speech.model_of(checkpoint.entries, skip=skip)
+    if skipped:
+        run.log_tags({"checkpoint.skipped": ", ".join(skipped)})
     data = load(parameters, run)
     network = tfnets.speech.build(
         architecture,
@@ -34,7 +38,7 @@ def from_torch(parameters: dict, run: tracking.Run) -> str:
         reset_after=True,  # as PyTorch's GRU
     )
     with _named(path):
-        torch_weights.load(network, checkpoint.entries, ordered=checkpoint.ordered)
+        torch_weights.load(network, checkpoint.entries, ordered=checkpoint.ordered, skip=skip)
     log_data(data, architecture, run)
     evaluated = evaluate(network, data, run)
     about = f"with the weights of `{path}`, trained in PyTorch."
@@ -42,6 +46,7 @@ def from_torch(parameters: dict, run: tracking.Run) -> str:
     log_times(run)
     return summary(
         ("Network", f"{architecture}, from {path}"),
+        *([("Skipped", fitting.names(skipped, 300, "the tag"))] if skipped else []),
         *evaluated.rows(data),
         ("Wall time", duration(run.elapsed)),
         run=run,

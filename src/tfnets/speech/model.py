@@ -86,11 +86,12 @@ def build(
     return keras.Model(inputs, outputs, name=f"speech_{model}")
 
 
-def model_of(state_dict: Mapping[str, Any]) -> str:
+def model_of(state_dict: Mapping[str, Any], *, skip: str | Sequence[str] = ()) -> str:
     """Which of the three networks a PyTorch state_dict belongs to, by the modules in it.
 
     Args:
         state_dict: Entry name -> tensor or array.
+        skip: Entries that belong to no layer, as for :func:`tfnets.torch_weights.load`.
 
     Returns:
         ``"cnn"`` with a convolution, ``"gru"`` with a recurrent module, else ``"fc"``.
@@ -99,7 +100,7 @@ def model_of(state_dict: Mapping[str, Any]) -> str:
         InputError: As for :func:`tfnets.torch_weights.load`, for what is no state_dict or
             has modules that are not exchanged.
     """
-    modules = torch_weights.group(torch_weights.read(state_dict, values=False))
+    modules = torch_weights.group(torch_weights.read(state_dict, values=False, skip=skip))
     if modules["convolution"]:
         return "cnn"
     return "gru" if modules["recurrent"] else "fc"
