@@ -22,6 +22,7 @@ from functools import partial
 
 import numpy as np
 
+from tfnets import keras_settings
 from tfnets.dataset import Dataset, Split, Stream
 from tfnets.errors import InputError
 
@@ -62,6 +63,7 @@ def load(
         InputError: For a base or a length that is none, or if so few pairs exist that none
             can be held out.
     """
+    keras_settings.check()
     _check(seq_len, base)
     val = held_out(seq_len, base, val_pairs, "val")
     test = held_out(seq_len, base, test_pairs, "test")

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import layers
 from keras.initializers import GlorotUniform, Orthogonal, RandomUniform
 
+from tfnets import keras_settings
 from tfnets.deployed import Finite, by_class
 from tfnets.errors import InputError
 from tfnets.layers import CELLS
@@ -117,6 +118,7 @@ def build(
         InputError: For an unknown cell, activation or initializer, no units, or fewer than
             two classes.
     """
+    keras_settings.check()
     for name, value, there in (
         ("cell", cell, CELLS),
         ("activation", activation, ACTIVATIONS),

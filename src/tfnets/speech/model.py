@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from tfnets import keras_settings
 from tfnets.deployed import by_class
 from tfnets.errors import InputError
 from tfnets.layers import GRU, FixedLength
@@ -69,6 +70,7 @@ def build(
         InputError: For an unknown model or pooling, fewer than two classes, matrices
             too small for the convolutions, or ``reset_after`` without ``recurrent_bias``.
     """
+    keras_settings.check()
     check(model, pooling=pooling, reset_after=reset_after, recurrent_bias=recurrent_bias)
     if num_classes < 2:
         raise InputError(f"num_classes is {num_classes}; a classifier needs 2 or more.")
@@ -79,7 +81,7 @@ def build(
     elif model == "cnn":
         x = _cnn(inputs)
     else:
-        x = layers.Flatten(name="flatten")(inputs)
+        x = layers.Flatten(data_format="channels_last", name="flatten")(inputs)
     for number in range(4 if model == "fc" else 2):
         x = layers.Dense(128, activation="relu", name=f"dense_{number + 1}")(x)
     outputs = layers.Dense(num_classes, activation="softmax", name="probabilities")(x)
@@ -144,9 +146,9 @@ def _gru(x, pooling: str, reset_after: bool, recurrent_bias: bool):
     x = GRU(64, return_sequences=True, name="gru_1", **form)(x)
     x = GRU(64, return_sequences=pooling != "last", name="gru_2", **form)(x)
     if pooling == "mean":
-        return layers.GlobalAveragePooling1D(name="mean_over_time")(x)
+        return layers.GlobalAveragePooling1D("channels_last", name="mean_over_time")(x)
     if pooling == "flatten":
-        return layers.Flatten(name="flatten")(x)
+        return layers.Flatten(data_format="channels_last", name="flatten")(x)
     return x
 
 
@@ -158,10 +160,11 @@ def _cnn(x):
             f"it needs {_SMALLEST} x {_SMALLEST} or more."
         )
     x = layers.Reshape((time, bands, 1), name="one_channel")(x)
+    last = {"data_format": "channels_last"}  # whatever Keras is set to
     for number, filters in enumerate((32, 16), 1):
-        x = layers.Conv2D(filters, 5, activation="relu", name=f"conv_{number}")(x)
-        x = layers.MaxPooling2D(2, name=f"pool_{number}")(x)
-    return layers.Flatten(name="flatten")(x)
+        x = layers.Conv2D(filters, 5, activation="relu", name=f"conv_{number}", **last)(x)
+        x = layers.MaxPooling2D(2, name=f"pool_{number}", **last)(x)
+    return layers.Flatten(data_format="channels_last", name="flatten")(x)
 
 
 def deployable(
