@@ -53,9 +53,9 @@ def starter(folder):
     def start(*words, **more):
         log = folder / f"log{len(started)}"
         path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
-        environment = os.environ | {"PATH": path} | more
+        environment = os.environ | {"PATH": path, "PYTHONFAULTHANDLER": "1"}
         environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # as a user has it: quiet all the same
-        environment["PYTHONFAULTHANDLER"] = "1"
+        environment |= more
         with log.open("w") as output, default_signals():
             process = Process(
                 words,

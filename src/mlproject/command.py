@@ -92,14 +92,21 @@ def imported(name: str) -> ModuleType:
 def start_tensorflow() -> None:
     """Imports TensorFlow without its dozens of lines on CPU features, GPUs and retracing.
 
-    Set TF_CPP_MIN_LOG_LEVEL to see them. Should the import fail, they are shown.
-    Keras' own progress bars are off: each command says itself how far it is.
+    Set TF_CPP_MIN_LOG_LEVEL to 0 or 1 to see them. Should the import fail, they are shown.
+    Keras is set to what we compute with, whatever its environment variables and keras.json say,
+    which are for the user's other programs. Its progress bars are off: each command says itself
+    how far it is.
     """
-    with interrupt.held(), _without_collecting():
+    # Keras reads its file when it is imported; there it finds none.
+    with interrupt.held(), _without_collecting(), _environment(KERAS_HOME=os.devnull):
         _import_tensorflow()
         import keras
-
-        keras.config.disable_interactive_logging()
+    # Should it have been imported before.
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+    keras.config.disable_interactive_logging()
 
 
 @contextlib.contextmanager
@@ -122,11 +129,17 @@ def _without_collecting():
 
 
 def _import_tensorflow() -> None:
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ or "tensorflow" in sys.modules:
+    level = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
+    if "tensorflow" in sys.modules or level in ("0", "1"):  # who says so wants to see more
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as said, _stderr_into(said.fileno()) as stderr:
+    # TensorFlow reads it once. Processes that we start are to be quiet in the same way, so they
+    # find what we found.
+    with (
+        _environment(TF_CPP_MIN_LOG_LEVEL="3" if level == "3" else "2"),
+        tempfile.TemporaryFile() as said,
+        _stderr_into(said.fileno()) as stderr,
+    ):
         try:
             import tensorflow as tf
 
@@ -137,9 +150,21 @@ def _import_tensorflow() -> None:
             said.seek(0)
             os.write(stderr, said.read())
             raise
-        finally:
-            # TensorFlow has read it; processes that we start are to be quiet in the same way.
-            os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
+
+
+@contextlib.contextmanager
+def _environment(**values: str):
+    """Sets environment variables for a while."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextlib.contextmanager

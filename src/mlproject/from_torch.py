@@ -1,8 +1,9 @@
 """What the commands that take over a network from PyTorch have in common."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from mlproject import fitting, tracking
 from tfnets.errors import InputError
 
 
@@ -18,3 +19,14 @@ def named(path: str) -> Iterator[None]:
 def origin(path: str) -> str:
     """Where an imported network has its weights from, for its run's description."""
     return f"with the weights of `{path}`, trained in PyTorch."
+
+
+def rows(skipped: Sequence[str]) -> list[tuple[str, str]]:
+    """What a summary says of the entries that were left out."""
+    return [("Skipped", fitting.names(skipped, 300, "the tag"))] if skipped else []
+
+
+def log_skipped(skipped: Sequence[str], run: tracking.Run) -> None:
+    """Logs the names of the entries that were left out, if there are any."""
+    if skipped:
+        run.log_tags({"checkpoint.skipped": ", ".join(skipped)})

@@ -33,6 +33,18 @@ def checkpoint(whose: str) -> Callable:
     )
 
 
+def skip() -> Callable:
+    """The option that names the entries of a checkpoint that are left out."""
+    return click.option(
+        "--skip",
+        type=NoneList(),
+        default="none",
+        help="Entries of the checkpoint that belong to no layer and are left out, separated by "
+        "commas; * stands for any characters: 'criterion.*,ema.*'. What is not named is not left "
+        "out.",
+    )
+
+
 # Of the commands whose runs are executed on Dask.
 ON_DASK = (
     click.option(
@@ -91,10 +103,26 @@ class AutoList(click.ParamType):
         """The names, or ``"auto"``."""
         if value == "auto" or isinstance(value, tuple):
             return value
-        names = tuple(part.strip() for part in value.split(","))
-        if not all(names):
-            self.fail(f"{value!r} has an empty name in it.", param, ctx)
-        return names
+        return _names(self, value, param, ctx)
+
+
+def _names(kind: click.ParamType, value: str, param, ctx) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in value.split(","))
+    if not all(names):
+        kind.fail(f"{value!r} has an empty name in it.", param, ctx)
+    return names
+
+
+class NoneList(click.ParamType):
+    """Names separated by commas, or ``none``, which becomes an empty tuple."""
+
+    name = "none|name,..."
+
+    def convert(self, value: Any, param, ctx) -> tuple[str, ...]:
+        """The names."""
+        if isinstance(value, tuple):
+            return value
+        return () if value == "none" else _names(self, value, param, ctx)
 
 
 class Several(click.ParamType):

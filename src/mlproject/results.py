@@ -1,13 +1,16 @@
 """What every run of every task logs of its network, and tells the user in the end."""
 
+import csv
 import io
 
 import keras
 
-from mlproject import tracking
+from mlproject import fitting, tracking
 from tfnets import evaluation, figures
 from tfnets.dataset import Dataset
 from tfnets.parameters import Derivation, derive
+
+CONFUSION = "confusion_matrix.csv"  # the counts, where the figure has no room for them
 
 
 def log_network(network: keras.Model, run: tracking.Run) -> Derivation:
@@ -28,6 +31,18 @@ def log_judgement(test: evaluation.Judgement, data: Dataset, run: tracking.Run) 
     figure = figures.confusion_matrix(test.confusion, data.classes, title)
     run.log_figure(figure, "confusion_matrix.png")
     run.log_table(test.by_class, "test_by_class.json")
+    if not figures.has_counts(data.classes):
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(["true \\ predicted", *data.classes])
+        for name, row in zip(data.classes, test.confusion.tolist(), strict=True):
+            table.writerow([name, *row])
+        run.log_text(text.getvalue(), CONFUSION)
+
+
+def classes(data: Dataset) -> str:
+    """``"no, go, down"``, for a sentence; of many the first."""
+    return fitting.names(data.classes, 300, tracking.CLASSES)
 
 
 def sizes(data: Dataset) -> str:

@@ -38,7 +38,7 @@ def resumed(
     """
     done: Done = {}
     wanted = {
-        trial.name: {key: str(value) for key, value in trial.parameters.items()}
+        trial.name: {key: tracking.parameter(key, v) for key, v in trial.parameters.items()}
         for trial in trials
     }
     first = parent_id

@@ -18,12 +18,18 @@ from mlflow.entities import Metric, RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.utils import name_utils
 from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT, MLFLOW_PROJECT_ENV
+from mlflow.utils.validation import (
+    MAX_INPUT_TAG_VALUE_SIZE,
+    MAX_PARAM_VAL_LENGTH,
+    MAX_TAG_VAL_LENGTH,
+)
 
-from mlproject import circumstances, interrupt
+from mlproject import circumstances, fitting, interrupt
 from mlproject.views import VIEWS
 from tfnets.dataset import SPLITS, Dataset, Split
 from tfnets.errors import InputError, first_line
 
+CLASSES = "classes.txt"  # where all names of classes are, if there are too many for a tag
 _CONTEXTS = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -103,12 +109,22 @@ class Run:
     def log_parameters(self, parameters: dict) -> None:
         """Logs parameters; what ``mlflow run`` has logged already stays as the user wrote it."""
         new = {key: v for key, v in parameters.items() if key not in self._known_parameters}
-        mlflow.log_params(new)
+        mlflow.log_params({key: parameter(key, value) for key, value in new.items()})
+        self._log_long({key: str(value) for key, value in new.items()}, MAX_PARAM_VAL_LENGTH)
 
     @timed
     def log_tags(self, tags: dict) -> None:
-        """Logs tags."""
-        mlflow.set_tags(tags)
+        """Logs tags; one that is too long is cut, and all of it becomes an artifact."""
+        texts = {key: str(value) for key, value in tags.items()}
+        mlflow.set_tags(
+            {key: fitting.text(v, MAX_TAG_VAL_LENGTH, _place(key)) for key, v in texts.items()}
+        )
+        self._log_long(texts, MAX_TAG_VAL_LENGTH)
+
+    def _log_long(self, texts: dict[str, str], most: int) -> None:
+        for key, value in texts.items():
+            if len(value) > most:
+                mlflow.log_text(value, _place(key))
 
     @timed
     def log_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
@@ -142,6 +158,14 @@ class Run:
         """Logs each split as an input of the run."""
         # Named in full: MLflow knows its local source by two names and warns that it must choose.
         source = get_dataset_source_from_json(json.dumps({"uri": data.source}), "local")
+        tags = {
+            "split": fitting.text(data.split_kind, MAX_INPUT_TAG_VALUE_SIZE, _place("data.split")),
+            "classes": fitting.names(data.classes, MAX_INPUT_TAG_VALUE_SIZE, CLASSES),
+        }
+        if len(data.split_kind) > MAX_INPUT_TAG_VALUE_SIZE:
+            mlflow.log_text(data.split_kind, _place("data.split"))
+        if tags["classes"] != ", ".join(data.classes):
+            mlflow.log_text("".join(f"{name}\n" for name in data.classes), CLASSES)
         for name in SPLITS:
             split = getattr(data, name)
             about = {"source": source, "name": data.name, "digest": f"{data.digest[:12]}-{name}"}
@@ -151,10 +175,7 @@ class Run:
                 described = MetaDataset(**about)
             else:
                 continue
-            given = {
-                "context": _CONTEXTS[name],
-                "tags": {"split": data.split_kind, "classes": ", ".join(data.classes)},
-            }
+            given = {"context": _CONTEXTS[name], "tags": tags}
             try:
                 mlflow.log_input(described, **given)
             except MlflowException:
@@ -180,7 +201,10 @@ class Run:
     @timed
     def describe(self, text: str) -> None:
         """Sets the run's description, in Markdown."""
-        mlflow.set_tag("mlflow.note.content", text)
+        note = fitting.markdown(text, MAX_TAG_VAL_LENGTH, "description.md")
+        mlflow.set_tag("mlflow.note.content", note)
+        if note != text:
+            mlflow.log_text(text, "description.md")
 
 
 @contextlib.contextmanager
@@ -314,6 +338,16 @@ def end_waiting(status: str, reason: str) -> None:
         entry_point = active.data.tags.get(MLFLOW_PROJECT_ENTRY_POINT)
         if entry_point and _is_generated(active.info.run_name):
             mlflow.MlflowClient().set_tag(active.info.run_id, "mlflow.runName", entry_point)
+
+
+def parameter(key: str, value: object) -> str:
+    """A parameter as it is logged."""
+    return fitting.text(str(value), MAX_PARAM_VAL_LENGTH, _place(key))
+
+
+def _place(key: str) -> str:
+    """The artifact that holds all of a value that is too long."""
+    return f"long/{key.replace('/', '.')}.txt"
 
 
 def use(store: str) -> None:

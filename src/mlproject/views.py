@@ -124,6 +124,9 @@ _ADDITION = (
 )
 _ADDITION_SECTIONS = ("val", "train", "test", "by_length", "steps", "time", "params")
 
+# Means are of trials that are done: the last epoch of one that is not is no result.
+_TRIALS = "tags.stage = 'trial' AND attributes.status = 'FINISHED'"
+
 # By task, the one to open first at the front.
 VIEWS = {
     "speech": (
@@ -134,7 +137,7 @@ VIEWS = {
             _SPEECH,
             "metrics.test/accuracy",
             group_by=("tags.model", "params.optimizer", "tags.study"),
-            filter="tags.stage = 'trial'",
+            filter=_TRIALS,
         ),
     ),
     "har": (
@@ -151,7 +154,7 @@ VIEWS = {
             _HAR,
             "metrics.final_val/accuracy",
             group_by=("tags.configuration", "tags.study"),
-            filter="tags.stage = 'trial'",
+            filter=_TRIALS,
             sections=_HAR_SECTIONS,
         ),
     ),
@@ -169,7 +172,7 @@ VIEWS = {
             _ADDITION,
             "metrics.test/accuracy",
             group_by=("tags.configuration", "tags.study"),
-            filter="tags.stage = 'trial'",
+            filter=_TRIALS,
             sections=_ADDITION_SECTIONS,
         ),
     ),

@@ -8,7 +8,12 @@ returns a :class:`tfnets.dataset.Dataset`, ``build(...)`` a ``keras.Model``::
     model = speech.build("gru")      # 70,531 parameters
     data = speech.load()             # the built-in corpus, rendered on first use
 
+Keras must run on TensorFlow, or importing this says so (:mod:`tfnets.keras_settings`).
 Nothing here knows MLflow; the runs that MLflow shows are made in ``mlproject``.
 """
+
+from tfnets.keras_settings import check_backend
+
+check_backend()
 
 __version__ = "0.1.0"

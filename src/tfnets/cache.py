@@ -19,6 +19,10 @@ _PARTIAL = ".partial-"
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
+class UnwritableError(InputError):
+    """The cache folder cannot be written."""
+
+
 def directory() -> Path:
     """The cache folder: ``TFNETS_CACHE`` if set, else the platform's place for caches."""
     return Path(os.environ.get("TFNETS_CACHE") or platformdirs.user_cache_path("tfnets"))
@@ -42,7 +46,7 @@ def folder(name: str, fill: Callable[[Path], None]) -> Path:
         fill: Called with an empty folder to write into.
 
     Raises:
-        InputError: If the cache folder cannot be written.
+        UnwritableError: If the cache folder cannot be written.
     """
     target = directory() / name
     try:
@@ -78,8 +82,8 @@ def _sweep(parent: Path) -> None:
                 shutil.rmtree(partial, ignore_errors=True)
 
 
-def _unwritable(error: OSError) -> InputError:
-    return InputError(
+def _unwritable(error: OSError) -> UnwritableError:
+    return UnwritableError(
         f"cannot write to the cache folder {directory()}: {error.strerror or error}; "
         "set TFNETS_CACHE to a folder that can be written and has room."
     )

@@ -1,11 +1,12 @@
 """What every task's ``load`` returns and every training takes."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from tfnets.arrays import finite, row_of, whole
 from tfnets.errors import InputError
 
 SPLITS = ("train", "val", "test")
@@ -117,13 +118,18 @@ class Dataset:
         return replace(self, **scaled, mean=mean, std=std)
 
     def check(self) -> "Dataset":
-        """Returns the data set itself if a network can be trained and judged on it.
+        """The data set, if a network can be trained and judged on it.
+
+        Returns:
+            The same with samples as float32 and class numbers as int32; itself if they are
+            already.
 
         Raises:
             InputError: For an empty split, fewer than two classes, a name that is there
                 twice or cannot be shown, a class without samples in a split, labels that
                 do not match the classes or the samples, samples of several shapes, NaN or
-                infinite values, or a group (speaker, subject) in more than one split.
+                infinite values among samples or labels, or a group (speaker, subject) that
+                is in more than one split or missing.
         """
         if len(self.classes) < 2:
             raise InputError(
@@ -138,13 +144,19 @@ class Dataset:
                 raise InputError(
                     f"{self.source}: {times} classes are called {name!r}; names must differ."
                 )
-        for name, split in self.splits.items():
-            self._check_split(name, split)
+        checked = {name: self._check_split(name, split) for name, split in self.splits.items()}
         self._check_groups()
-        return self
+        same = all(checked[name] is split for name, split in self.splits.items())
+        return self if same else replace(self, **checked)
 
-    def _check_split(self, name: str, split: Split) -> None:
-        x, y = split.x, split.y
+    def _check_split(self, name: str, split: Split) -> Split:
+        x, y = np.asarray(split.x), np.asarray(split.y)
+        for what, array in (("x", x), ("y", y)):
+            if array.dtype.kind not in "fiu" or (what == "y" and array.ndim != 1):
+                raise InputError(
+                    f"{self.source}: {name}.{what} has shape {array.shape} and dtype "
+                    f"{array.dtype}; real numbers (n, ...) and class numbers (n,) are needed."
+                )
         if len(x) != len(y):
             raise InputError(
                 f"{self.source}: {len(x)} {name} samples but {len(y)} {name} labels; "
@@ -157,39 +169,37 @@ class Dataset:
                 f"{self.source}: {name} samples have shape {x.shape[1:]}, "
                 f"train samples {self.input_shape}; they must be the same."
             )
-        if not np.isfinite(x).all():
-            bad = np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(axis=1))
-            raise InputError(
-                f"{self.source}: {name} sample {bad[0]} holds NaN or infinity "
-                f"({len(bad)} such samples); all values must be finite."
-            )
-        counts = _class_counts(y, len(self.classes))
-        if counts is None:
-            raise InputError(
-                f"{self.source}: {name} labels run from {y.min()} to {y.max()}, but there are "
-                f"{len(self.classes)} classes; labels must be 0 to {len(self.classes) - 1}."
-            )
+        x = finite(x, row_of(f"{self.source}: {name}.x"))
+        y = whole(y, row_of(f"{self.source}: {name}.y"), 0, len(self.classes) - 1)
+        counts = np.bincount(y, minlength=len(self.classes))
         missing = [c for c, n in zip(self.classes, counts, strict=True) if not n]
         if missing:
             raise InputError(
                 f"{self.source}: class {missing[0]!r} has no samples in the {name} split; "
                 "every class needs some in every split."
             )
+        if x is split.x and y.dtype == np.asarray(split.y).dtype:
+            return split
+        return replace(split, x=x, y=y)
 
     def _check_groups(self) -> None:
         seen: dict[str, str] = {}
         for name, split in self.splits.items():
-            for group in np.unique(split.groups).tolist() if split.groups is not None else ():
-                if group in seen:
+            if split.groups is None:
+                continue
+            if len(split.groups) != len(split):
+                raise InputError(
+                    f"{self.source}: {len(split)} {name} samples but {len(split.groups)} groups; "
+                    "each sample needs one."
+                )
+            for row, group in enumerate(np.asarray(split.groups).tolist()):
+                if group is None or group != group:  # NaN
                     raise InputError(
-                        f"{self.source}: {group!r} is in both the {seen[group]} and the {name} "
-                        "split; nobody may be in two."
+                        f"{self.source}: {name}.groups[{row}] is {group}; it must say who that is."
                     )
-                seen[group] = name
-
-
-def _class_counts(y: np.ndarray, classes: int) -> Sequence[int] | None:
-    """How many samples each class has, or None if a label is out of range."""
-    if y.min() < 0 or y.max() >= classes:
-        return None
-    return np.bincount(y, minlength=classes)
+                # Subject 1 is also subject "1".
+                if seen.setdefault(str(group), name) != name:
+                    raise InputError(
+                        f"{self.source}: {group!r} is in both the {seen[str(group)]} and the "
+                        f"{name} split; nobody may be in two."
+                    )

@@ -14,6 +14,9 @@ _SPLITS_AND_TEST = (*_SPLITS, ("test", "test", "tab:green"))
 _TOP = {"accuracy": "top-1", "top2": "top-2", "top3": "top-3"}  # what the reports call them
 _STYLES = ("solid", "dashed", "dotted")
 
+_MOST_COUNTED = 20  # classes of a confusion matrix with counts
+_LARGEST = 20.0  # a figure's side, in inches
+
 
 def curves(history: History, title: str) -> Figure:
     """Loss and accuracy of training and validation by epoch (speech_rnn, figure 1).
@@ -38,8 +41,15 @@ def curves(history: History, title: str) -> Figure:
     return figure
 
 
+def has_counts(classes: Sequence[str]) -> bool:
+    """Whether a confusion matrix of these classes has room for counts."""
+    return len(classes) <= _MOST_COUNTED
+
+
 def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> Figure:
     """A confusion matrix with counts and shares of each true class.
+
+    Of many classes it has shares only, as colours, and not every name.
 
     Args:
         counts: ``(classes, classes)``, row: the true class, column: the prediction.
@@ -47,12 +57,15 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> 
         title: What was predicted by what.
     """
     n = len(classes)
-    size = max(4.5, 0.9 * n + 2)
+    counted = has_counts(classes)
+    labels = [name if len(name) <= 20 else f"{name[:19]}…" for name in classes]
+    long = max(map(len, labels)) > 10
+    size = min(max(4.5, (0.9 if counted else 0.15) * n + 2) + 1.5 * long, _LARGEST)
     figure = Figure(figsize=(size, size), layout="constrained")
     axes = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(counts):
+    for (row, column), count in np.ndenumerate(counts) if counted else ():
         axes.text(
             column,
             row,
@@ -61,8 +74,12 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> 
             va="center",
             color="white" if shares[row, column] > 0.5 else "black",
         )
-    axes.set_xticks(range(n), classes, rotation=0 if n <= 6 else 90)
-    axes.set_yticks(range(n), classes)
+    # A label needs an eighth of an inch; where classes are closer, not each gets one.
+    every = max(1, -(-n // round(8 * (size - 2.5))))
+    labels = labels[::every]
+    font = {} if counted else {"fontsize": 7}
+    axes.set_xticks(range(0, n, every), labels, rotation=90 if n > 6 or long else 0, **font)
+    axes.set_yticks(range(0, n, every), labels, **font)
     axes.set(xlabel="predicted", ylabel="true")
     figure.suptitle(title, fontsize="medium")
     figure.colorbar(image, ax=axes, fraction=0.046, pad=0.04, label="share of the true class")

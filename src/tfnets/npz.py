@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from tfnets.arrays import read_npz
+from tfnets.arrays import finite, from_one_hot, read_npz, row_of, whole
 from tfnets.dataset import SPLITS, Dataset, Split
 from tfnets.errors import InputError, first_line
 
@@ -37,14 +37,13 @@ def from_npz(path: Path, validation_fraction: float = 0.1) -> Dataset:
     if ("x_val" in arrays) != ("y_val" in arrays):
         raise InputError(f"{path} has only one of x_val and y_val; give both or neither.")
     given = [split for split in SPLITS if f"x_{split}" in arrays]
+    classes = _names(path, arrays["classes"]) if "classes" in arrays else ()
+    # Before anything is held out: what is wrong is named by its place in the file.
     x = {split: _samples(path, f"x_{split}", arrays) for split in given}
-    y = {split: _labels(path, f"y_{split}", arrays) for split in given}
-    if "classes" in arrays:
-        classes = _names(path, arrays["classes"])
-    else:
+    y = {split: _labels(path, f"y_{split}", arrays, len(classes)) for split in given}
+    if not classes:
         most = max((int(labels.max()) for labels in y.values() if len(labels)), default=0)
-        # Above the limit the check of the data set says what range the labels have.
-        classes = tuple(str(number) for number in range(min(most, _MOST_CLASSES) + 1))
+        classes = tuple(str(number) for number in range(most + 1))
     kind = "as given in the file"
     training = ("train",)
     if "val" not in given and validation_fraction:
@@ -99,25 +98,22 @@ def _samples(path: Path, key: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
         raise InputError(f"{path}: {key} has shape {x.shape}; (n, time, features) is needed.")
     if x.dtype.kind not in "fiu":
         raise InputError(f"{path}: {key} has dtype {x.dtype}; real numbers are needed.")
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is reported
-        return np.ascontiguousarray(x, np.float32)
+    return finite(x, row_of(f"{path}: {key}"))
 
 
-def _labels(path: Path, key: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
+def _labels(path: Path, key: str, arrays: dict[str, np.ndarray], classes: int) -> np.ndarray:
     y = arrays[key]
-    one_hot = y.ndim == 2 and y.shape[1] > 1
-    if one_hot and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all():
-        return y.argmax(axis=1).astype(np.int32)
+    place = row_of(f"{path}: {key}")
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    if y.ndim != 1 or y.dtype.kind not in "fiu" or not (y == np.floor(y)).all():
+    if y.ndim == 2 and y.shape[1] and y.dtype.kind in "fiub":
+        y = from_one_hot(y, place)
+    if y.ndim != 1 or y.dtype.kind not in "fiu":
         raise InputError(
             f"{path}: {key} has shape {arrays[key].shape} and dtype {y.dtype}; class numbers "
             "(n,) or one-hot rows (n, classes) are needed."
         )
-    if len(y) and not np.abs(y).max() < 2**31:
-        raise InputError(f"{path}: {key} holds {np.abs(y).max()}, which is no class number.")
-    return y.astype(np.int32)
+    return whole(y, place, 0, (classes or _MOST_CLASSES) - 1)
 
 
 def _hold_out(path: Path, x: np.ndarray, y: np.ndarray, fraction: float) -> tuple[np.ndarray, ...]:

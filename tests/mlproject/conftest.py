@@ -1,6 +1,9 @@
 """Fixtures of the entry points."""
 
 import contextlib
+import json
+import os
+from unittest import mock
 
 import pytest
 
@@ -15,12 +18,23 @@ def start(store, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def dask_client():
+def keras_of_others(tmp_path_factory):
+    """Environment variables of a user whose other programs want another Keras."""
+    folder = tmp_path_factory.mktemp("keras")
+    wanted = {"backend": "jax", "floatx": "float64", "image_data_format": "channels_first"}
+    (folder / "keras.json").write_text(json.dumps(wanted | {"epsilon": 0.3}))
+    return {"KERAS_BACKEND": "torch", "KERAS_HOME": str(folder)}
+
+
+@pytest.fixture(scope="session")
+def dask_client(keras_of_others):
     """Of a cluster as a sweep starts it, but kept: its processes take seconds to start."""
     from mlproject import cluster
 
     with contextlib.ExitStack() as stack:
-        yield cluster._local(stack, trials=2)
+        with mock.patch.dict(os.environ, keras_of_others):  # a sweep's workers decide themselves
+            client = cluster._local(stack, trials=2)
+        yield client
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,7 @@ def test_mlflow_run_trains_with_every_parameter(store, start):
     assert run.info.run_name == "gru sgd seed3"
     given = {w[2:].replace("-", "_"): v for w, v in zip(words[::2], words[1::2], strict=True)}
     used = {"learning_rate": "0.01", "momentum": "0.5", "weight_decay": "0.0"}
-    used = {f"optimizer/{name}": value for name, value in used.items()}
+    used = {f"used/{name}": value for name, value in used.items()}
     assert run.data.params == {"data": "builtin"} | given | used
     assert run.data.tags["mlflow.project.entryPoint"] == "speech_gru"
     if (ROOT / ".git").exists():
@@ -98,6 +98,25 @@ def test_same_seed_same_bits_other_seed_others(store, start, command):
     assert first == again
     assert first["train/loss"] != other["train/loss"]
     assert first["test/loss"] != other["test/loss"]
+
+
+def test_what_keras_and_tensorflow_are_set_to_elsewhere_changes_nothing(
+    store, start, command, tmp_path, keras_of_others
+):
+    """Backend, float64, channels first, epsilon; and who asks for less output has no more."""
+    y = np.arange(60) % 3
+    x = np.random.default_rng(0).normal(size=(60, 20, 16)) + y[:, None, None]
+    np.savez(tmp_path / "small.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    words = ("--data", str(tmp_path / "small.npz"), "--epochs", "1")
+    process = start(*direct(*words, name="cnn"), **keras_of_others, TF_CPP_MIN_LOG_LEVEL="3")
+    here = command(cli, "cnn", data=tmp_path / "small.npz", epochs=1)
+    assert here.exception is None, here.output
+    assert process.wait() == 0, process.said
+    assert process.said.startswith("epoch 1/1"), process.said
+    assert len(process.said.splitlines()) == len(here.output.splitlines())
+    one, other = (run.data.metrics for run in store.search_runs(["0"]))
+    for name in ("train/loss", "val/loss", "test/loss", "test/accuracy"):
+        assert one[name] == other[name]
 
 
 def test_a_signal_ends_the_run_as_killed(store, start):

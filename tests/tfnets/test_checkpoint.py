@@ -1,7 +1,10 @@
 """Weights from files: read as numbers, put in the model's order, never unpickled."""
 
+import json
 import pickle
+import struct
 
+import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -73,6 +76,25 @@ def test_shapes_that_fit_nothing_are_named(tmp_path):
         InputError, match=r"entry 'l3.weight' has the shape \(128, 7\); layer 'dens"
     ):
         loaded(lost)
+
+
+def test_bfloat16_in_a_file(tmp_path):
+    """Written by hand, as the format is published: PyTorch is not here to write one."""
+    entries = {k: a.astype(ml_dtypes.bfloat16) for k, a in fc_dict("abcde").items()}
+    header, start = {}, 0
+    for name, array in entries.items():
+        offsets = [start, start + array.nbytes]
+        header[name] = {"dtype": "BF16", "shape": array.shape, "data_offsets": offsets}
+        start = offsets[1]
+    text = json.dumps(header).encode()
+    content = struct.pack("<Q", len(text)) + text + b"".join(a.tobytes() for a in entries.values())
+    (tmp_path / "w.safetensors").write_bytes(content)
+    checkpoint = torch_weights.read_file(tmp_path / "w.safetensors")
+    model = speech.build("fc", input_shape=(2, 3))
+    torch_weights.load(model, checkpoint.entries)
+    np.testing.assert_array_equal(
+        model.get_layer("probabilities").kernel.numpy().T, entries["e.weight"].astype(np.float32)
+    )
 
 
 class Evil:

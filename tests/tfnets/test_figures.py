@@ -1,5 +1,8 @@
+import itertools
+
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from tfnets import figures
 
@@ -113,6 +116,28 @@ def vertical(axes):
     lines = [line for line in axes.lines if line.get_label().split()[0] not in COLOURS]
     assert all(line.get_linestyle() == "--" and len(set(line.get_xdata())) == 1 for line in lines)
     return {line.get_label(): line.get_xdata()[0] for line in lines}
+
+
+@pytest.mark.parametrize("count", [2, 20, 21, 130, 1000])
+@pytest.mark.parametrize("length", [3, 100])
+def test_a_confusion_matrix_of_any_size_can_be_read(count, length):
+    names = [f"{number:03}".ljust(length, "x") for number in range(count)]
+    counts = np.eye(count, dtype=int)
+    figure = figures.confusion_matrix(counts, names, "t")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    assert np.prod(canvas.get_width_height()) <= 4e6
+    axes, _ = figure.axes
+    assert len(axes.texts) == (count**2 if count <= 20 else 0)
+    assert figures.has_counts(names) == (count <= 20)
+    # The matrix has most of the room, and no name lies on its neighbour.
+    assert axes.get_position().width > 0.5
+    labels = [label.get_window_extent() for label in axes.get_yticklabels()]
+    assert len(labels) >= min(count, 100)
+    pairs = itertools.pairwise(labels)
+    assert all(lower.y0 >= upper.y1 or upper.y0 >= lower.y1 for lower, upper in pairs)
+    labels = [label.get_window_extent() for label in axes.get_xticklabels()]
+    assert all(a.x1 <= b.x0 for a, b in itertools.pairwise(labels))
 
 
 def test_grid_has_a_panel_a_training_in_their_order_and_one_legend():

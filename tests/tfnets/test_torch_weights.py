@@ -1,4 +1,5 @@
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,9 +12,10 @@ from tfnets.errors import InputError
 class Tensor:
     """As much of a tensor of PyTorch as the package uses."""
 
-    def __init__(self, array):
+    def __init__(self, array, dtype=None):
         self._array = array
-        self.shape, self.dtype = np.shape(array), getattr(array, "dtype", "bfloat16")
+        self.shape = np.shape(array)
+        self.dtype = f"torch.{dtype or getattr(array, 'dtype', 'qint8')}"
 
     def detach(self):
         return self
@@ -21,9 +23,12 @@ class Tensor:
     def cpu(self):
         return self
 
+    def float(self):
+        return Tensor(self._array.astype(np.float32))
+
     def numpy(self):
-        if self._array is None:
-            raise TypeError("Got unsupported ScalarType BFloat16")
+        if self._array is None or self.dtype == "torch.bfloat16":
+            raise TypeError("Got unsupported ScalarType")
         return self._array
 
 
@@ -256,7 +261,7 @@ RNN_LAYER = r"layer 'hidden' \(RNN\)"
         (
             {"more.weight": zeros(2, 6), "more.bias": zeros(2)},
             r"has 2 of Linear or Embedding: 'fc.weight' \(6, 4\), 'more.weight' \(2, 6\); "
-            r"the model needs 1",
+            r"the model needs 1: 'scores' \(6, 4\)\. What belongs to no layer can be named in s",
         ),
         (
             {"cell.weight_ih_l1": zeros(4, 4)},
@@ -269,7 +274,7 @@ RNN_LAYER = r"layer 'hidden' \(RNN\)"
         ),
         (
             {"norm.running_mean": zeros(4)},
-            r"entry 'norm.running_mean' of shape \(4,\) is superfluous; those of Linear",
+            r"entry 'norm.running_mean' of shape \(4,\) is superfluous; those of Linear.* in skip",
         ),
         (
             {"fc.weight_ih": zeros(4, 4)},
@@ -299,7 +304,7 @@ RNN_LAYER = r"layer 'hidden' \(RNN\)"
             r"entry 'fc.bias' of shape \(6,\) is int64; .* needs floating-point numbers",
         ),
         ({"fc.bias": [0.0] * 6}, r"entry 'fc.bias' is a list that gives no NumPy array; a tensor"),
-        ({"fc.bias": Tensor(None)}, r"entry 'fc.bias' is a Tensor of bfloat16 that gives no"),
+        ({"fc.bias": Tensor(None)}, r"entry 'fc.bias' is a Tensor of torch.qint8 that gives no"),
         ({7: zeros(6)}, r"entry 7 of shape \(6,\) is superfluous"),
     ],
 )
@@ -382,3 +387,69 @@ def test_a_state_dict_that_is_none():
     del state["fc.bias"]
     with pytest.raises(InputError, match=r"'fc\.bias' is missing"):
         torch_weights.to_torch(har.build(), like=state)
+
+
+def bfloat16(array):
+    """The nearest numbers of 8 significant bits, as float32."""
+    bits = array.astype(np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).view(np.float32)
+
+
+@pytest.mark.parametrize("of", ["NumPy", "PyTorch"])
+def test_bfloat16_is_read_exactly(of):
+    state = {
+        name: np.float32(a + 0.1 * noise) for noise, (name, a) in enumerate(har_dict().items())
+    }
+    exact = {name: bfloat16(array) for name, array in state.items()}
+    if of == "NumPy":
+        state = {name: array.astype(ml_dtypes.bfloat16) for name, array in state.items()}
+    else:
+        state = {name: Tensor(array, "bfloat16") for name, array in exact.items()}
+    one, other = har.build("rnn", units=4), har.build("rnn", units=4)
+    torch_weights.load(one, state)
+    torch_weights.load(other, exact)
+    for value, expected in zip(one.get_weights(), other.get_weights(), strict=True):
+        assert value.dtype == np.float32
+        np.testing.assert_array_equal(value, expected)
+
+
+EXTRA = {
+    "criterion.weight": zeros(3),
+    "accuracy.total": np.array(7),
+    "ema.cell.weight_ih_l0": zeros(4, 3),
+    "ema.n_averaged": Tensor(None),  # nothing that one could read
+    "norm.weight": zeros(4),
+    "norm.num_batches_tracked": np.array(3),
+}
+
+
+def test_what_belongs_to_no_layer_can_be_skipped_by_name():
+    state = EXTRA | har_dict()
+    skip = ("criterion.*", "accuracy.total", "ema.*", "norm.*")
+    one, other = har.build("rnn", units=4), har.build("rnn", units=4)
+    torch_weights.load(one, state, skip=skip)
+    torch_weights.load(other, har_dict())
+    for value, expected in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, expected)
+    assert torch_weights.skipped(state, skip) == list(EXTRA)
+    assert torch_weights.skipped(state, "ema.*") == ["ema.cell.weight_ih_l0", "ema.n_averaged"]
+    assert set(torch_weights.to_torch(one, state, skip=skip)) == set(har_dict())
+    assert speech.model_of(state, skip=skip) == "gru"
+
+
+@pytest.mark.parametrize(
+    ("skip", "message"),
+    [
+        (("criterion.*", "ema.*", "norm.*"), r"'accuracy.total' of shape \(\) is superfluous"),
+        ("criterion", "skip names 'criterion', which is no entry's name; there are: criterion.we"),
+        ("*", "the state_dict has 0 of "),
+        (("Criterion.*",), r"skip names 'Criterion\.\*', which .*, \w+\.\w+ and 2 more\.$"),
+    ],
+)
+def test_only_what_is_named_is_skipped(skip, message):
+    state = EXTRA | har_dict()
+    with pytest.raises(InputError, match=message) as caught:
+        torch_weights.load(har.build("rnn", units=4), state, skip=skip)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="skip names entries of like, which is not given"):
+        torch_weights.to_torch(har.build("rnn", units=4), skip="a")

@@ -496,13 +496,22 @@ def test_two_classes_have_no_top2():
     assert result.metrics["accuracy"] == 1
 
 
-def test_judgement_by_hand():
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ("a", "b", "c"),
+        ("accuracy", "macro avg", "weighted avg"),
+        ("micro avg", "support", "precision"),
+        ("recall", "f1-score", "class"),
+    ],
+)
+def test_judgement_by_hand(classes):
     split = Split(np.zeros((6, 1), np.float32), np.array([0, 0, 0, 1, 1, 2], np.int32))
-    judgement = evaluation.judge(np.array([0, 0, 1, 1, 2, 0]), split, ("a", "b", "c"))
+    judgement = evaluation.judge(np.array([0, 0, 1, 1, 2, 0]), split, classes)
     # Row: the true class, column: the prediction.
     assert judgement.confusion.tolist() == [[2, 1, 0], [0, 1, 1], [1, 0, 0]]
     assert list(judgement.by_class) == ["class", "precision", "recall", "f1-score", "support"]
-    assert judgement.by_class["class"] == ["a", "b", "c"]
+    assert judgement.by_class["class"] == list(classes)
     assert judgement.by_class["precision"] == pytest.approx([2 / 3, 1 / 2, 0])
     assert judgement.by_class["recall"] == pytest.approx([2 / 3, 1 / 2, 0])
     assert judgement.by_class["f1-score"] == pytest.approx([2 / 3, 1 / 2, 0])

@@ -6,7 +6,16 @@ import click
 
 from mlproject import command
 from mlproject.addition.studies import STUDIES
-from mlproject.options import ON_DASK, AutoFloat, AutoSeveral, OneOf, Several, checkpoint, options
+from mlproject.options import (
+    ON_DASK,
+    AutoFloat,
+    AutoSeveral,
+    OneOf,
+    Several,
+    checkpoint,
+    options,
+    skip,
+)
 
 TASK = command.Task("addition")
 SEED = click.IntRange(0, 2**32 - 1)
@@ -151,7 +160,7 @@ def study(**parameters):
 
 
 @cli.command("from-torch")
-@options([checkpoint("a PyTorch module that adds, such as the report's")], LENGTHS)
+@options([checkpoint("a PyTorch module that adds, such as the report's"), skip()], LENGTHS)
 @register_as("none")
 def from_torch(**parameters):
     """Take over an adder that was trained in PyTorch, evaluate it, make it deployable.
@@ -187,7 +196,10 @@ def _shown(parameters: dict) -> dict:
     lengths = parameters["lengths"]
     if lengths != "auto":
         lengths = ",".join(map(str, lengths))
-    return parameters | {"lengths": lengths}
+    shown = parameters | {"lengths": lengths}
+    if "skip" in parameters:
+        shown["skip"] = ",".join(parameters["skip"]) or "none"
+    return shown
 
 
 def _values(study: str, given: str) -> tuple:

@@ -9,7 +9,7 @@ import tfnets.addition
 from mlproject import tracking
 from mlproject.addition.judged import describe, judge, log_data, register
 from mlproject.addition.results import load, test_of
-from mlproject.from_torch import named, origin
+from mlproject.from_torch import log_skipped, named, origin, rows
 from mlproject.results import log_times, summary
 from tfnets import optimizers, torch_weights
 from tfnets.dataset import Split
@@ -32,9 +32,12 @@ def from_torch(parameters: dict, run: tracking.Run) -> str:
     path = parameters["checkpoint"]
     checkpoint = torch_weights.read_file(path)
     with named(path):
-        options, entries = tfnets.addition.of_torch(checkpoint.entries)
+        skipped = torch_weights.skipped(checkpoint.entries, parameters["skip"])
+        needed = {k: v for k, v in checkpoint.entries.items() if k not in skipped}
+        options, entries = tfnets.addition.of_torch(needed)
         network = tfnets.addition.build(**options)
         torch_weights.load(network, entries)
+    log_skipped(skipped, run)
     chosen = test_of(parameters, options["base"])
     data = load(chosen)
     log_data(data, options["cell"], run)
@@ -63,6 +66,7 @@ def from_torch(parameters: dict, run: tracking.Run) -> str:
         ("Network", f"{form}; from {path}"),
         ("Data", f"{data.name}, held out {data.split_kind}"),
         ("Parameters", counts),
+        *rows(skipped),
         ("Wall time", duration(run.elapsed)),
         *registered,
         run=run,

@@ -4,6 +4,9 @@ MLflow runs this file where the model is loaded, which need not have this packag
 """
 
 import json
+import os
+
+os.environ["KERAS_BACKEND"] = "tensorflow"  # ours, whatever the server's environment says
 
 import keras
 import mlflow

@@ -80,7 +80,7 @@ def train_on(
     recipe, network = chosen.recipe, chosen.network
     execution = tfnets.addition.execution(network["cell"], recipe.batch_size)
     # The options say "auto"; these are the ones in use.
-    run.log_parameters({f"optimizer/{key}": value for key, value in recipe.step.items()})
+    run.log_parameters({f"used/{key}": value for key, value in recipe.step.items()})
     run.log_tags({"execution": str(execution)})
     log_data(data, network["cell"], run)
     history: dict[int, dict[str, float]] = {}

@@ -12,10 +12,11 @@ from mlproject.har.plan import published_as, trial_of
 from mlproject.har.results import TOPS, load, settings
 from mlproject.har.train import Result, accuracies, draw, train_on
 from mlproject.registry import CHAMPION, Version
-from mlproject.results import count, log_times, sizes, summary
+from mlproject.results import CONFUSION, count, log_times, sizes, summary
 from tfnets import tables
 from tfnets.dataset import Dataset
 from tfnets.errors import InputError
+from tfnets.figures import has_counts
 from tfnets.progress import duration
 
 _STOPPING = ("patience", "min_delta")
@@ -189,14 +190,20 @@ def _tables(label: str, result: Result, judgement, data: Dataset) -> str:
         columns[title] = [f"{100 * result.metrics[split][name]:.3f}" for name in there]
         if theirs:
             columns[f"har_rnn, {title}"] = [f"{v:.3f}" for v in theirs[split][: len(there)]]
-    confusion = {"true \\ predicted": list(data.classes)}
-    for name, column in zip(data.classes, judgement.confusion.T, strict=True):
-        confusion[name] = [str(value) for value in column]
     return (
         f"Table {numeral}: accuracy at the last step\n\n{tables.text(columns)}\n\n"
         f"At the last step and of the mean over steps\n\n{accuracies(result.metrics)}\n\n"
-        f"Table VIII: confusion matrix, test\n\n{tables.text(confusion)}"
+        f"Table VIII: confusion matrix, test\n\n{_confusion(judgement, data)}"
     )
+
+
+def _confusion(judgement, data: Dataset) -> str:
+    if not has_counts(data.classes):
+        return f"(of {len(data.classes)} classes: {CONFUSION})"
+    confusion = {"true \\ predicted": list(data.classes)}
+    for name, column in zip(data.classes, judgement.confusion.T, strict=True):
+        confusion[name] = [str(value) for value in column]
+    return tables.text(confusion)
 
 
 def _register(

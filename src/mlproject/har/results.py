@@ -78,14 +78,11 @@ def load(chosen: Settings) -> Dataset:
 def log_data(data: Dataset, run: tracking.Run) -> None:
     """Logs what a network is trained and judged on: windows, people and classes of each split."""
     run.log_dataset(data)
-    table = {"split": [], "windows": [], "subjects": []} | {name: [] for name in data.classes}
+    # Classes are rows: there can be many, and one may be called "subjects".
+    table = {"class": [*data.classes, "all windows", "subjects"]}
     for name, split in data.splits.items():
-        table["split"].append(name)
-        table["windows"].append(str(len(split)))
-        table["subjects"].append(subjects(data, name))
         counts = np.bincount(split.y, minlength=len(data.classes)).tolist()
-        for label, count in zip(data.classes, counts, strict=True):
-            table[label].append(str(count))
+        table[name] = [*map(str, counts), str(len(split)), subjects(data, name)]
     run.log_text(f"{tables.text(table)}\n", "data.txt")
     people = {f"data.{name}_subjects": subjects(data, name) for name in ("train", "test")}
     run.log_tags({"data.split": data.split_kind, **people})

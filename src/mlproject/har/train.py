@@ -9,6 +9,7 @@ import tfnets.har
 from mlproject import models, tracking
 from mlproject.har.results import TOPS, load, log_data, settings
 from mlproject.results import (
+    classes,
     count,
     log_judgement,
     log_network,
@@ -91,8 +92,7 @@ def train_on(
     execution = tfnets.har.execution(chosen.network["cell"], recipe.batch_size)
     # The options say "auto"; these are the ones in use.
     run.log_parameters(
-        {f"optimizer/{key}": value for key, value in recipe.step.items()}
-        | {"objective/loss": chosen.loss}
+        {f"used/{key}": value for key, value in recipe.step.items()} | {"used/loss": chosen.loss}
     )
     run.log_tags(
         {"execution": str(execution), "model": chosen.network["cell"], "inputs": "acceleration"}
@@ -195,7 +195,7 @@ def _describe(result: Result, recipe: training.Recipe, data: Dataset, run: track
     trained = result.trained
     lines = [
         f"Test accuracy **{result.metrics['test']['accuracy']:.4f}** at the last step on "
-        f"*{data.name}* ({', '.join(data.classes)}), {result.table.total:,} parameters, after "
+        f"*{data.name}* ({classes(data)}), {result.table.total:,} parameters, after "
         f"{count(len(trained.history), 'epoch')} ({duration(trained.seconds)}) with "
         f"{optimizer(recipe.optimizer, recipe.step)}; the weights are those of epoch "
         f"{trained.best}.",

@@ -1,6 +1,7 @@
 """Says which word a trained model hears in a clip."""
 
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ import numpy as np
 from mlproject import models, tracking
 from tfnets.errors import InputError
 from tfnets.speech import wav
+
+_MOST = 20  # words with a bar
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,15 @@ class Heard:
         return next(iter(self.probabilities))
 
     def __str__(self) -> str:
-        width = max(map(len, self.probabilities))
+        shown = dict(islice(self.probabilities.items(), _MOST))
+        width = max(map(len, shown))
         bars = [
             f"  {name:<{width}}  {probability:.4f}  {'#' * round(40 * probability)}"
-            for name, probability in self.probabilities.items()
+            for name, probability in shown.items()
         ]
+        if len(shown) < len(self.probabilities):
+            rest = sum(self.probabilities.values()) - sum(shown.values())
+            bars.append(f"  {len(self.probabilities) - len(shown)} others, together {rest:.4f}")
         model = f"Model: {self.model} ({self.run})" if self.run else f"Model: {self.model}"
         return "\n".join([f"{self.clip.name}: {self.word}", *bars, model])
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from mlproject import command
-from mlproject.options import AutoFloat, Several, checkpoint, options
+from mlproject.options import AutoFloat, Several, checkpoint, options, skip
 
 TASK = command.Task("speech")
 
@@ -183,11 +183,12 @@ def compare(**parameters):
 
 
 @cli.command("from-torch")
-@options([checkpoint("a PyTorch module of one of the reports' networks")], DATA, [POOLING])
+@options([checkpoint("a PyTorch module of one of the reports' networks"), skip()], DATA, [POOLING])
 def from_torch(**parameters):
     """Take over a network that was trained in PyTorch, evaluate it, make it deployable."""
     name = f"from torch {Path(parameters['checkpoint']).name}"
-    with TASK.run(name, "import", parameters) as run:
+    shown = {"skip": ",".join(parameters["skip"]) or "none"}
+    with TASK.run(name, "import", parameters | shown) as run:
         click.echo(TASK.imported("from_torch").from_torch(parameters, run))
 
 

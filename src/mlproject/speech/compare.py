@@ -5,7 +5,9 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from statistics import mean, stdev
+from statistics import mean
+
+import numpy as np
 
 import tfnets.speech
 from mlproject import tracking
@@ -86,7 +88,7 @@ def compare(parameters: dict, defaults: dict[str, dict], run: tracking.Run) -> s
         sizes=sizes(data),
         epochs=parameters["epochs"],
         seeds=", ".join(map(str, seeds)),
-        spread=", mean ± standard deviation" if len(seeds) > 1 else "",
+        spread=", mean ± standard deviation (ddof 0)" if len(seeds) > 1 else "",
     )
     plan = [(network, seed) for seed in seeds for network in networks]
     given = {key: value for key, value in parameters.items() if key not in ("models", "seeds")}
@@ -209,7 +211,7 @@ def runs(outcomes: Outcomes) -> dict[str, list]:
 def _spread(values: list[float], form: str = ".4f") -> str:
     """``"0.9000 ± 0.0087"``, or the only value."""
     text = f"{mean(values):{form}}"
-    return f"{text} ± {stdev(values):{form.removeprefix('+')}}" if len(values) > 1 else text
+    return f"{text} ± {np.std(values):{form.removeprefix('+')}}" if len(values) > 1 else text
 
 
 def _clock(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 import tfnets.speech
 from mlproject import tracking
-from mlproject.from_torch import named, origin
+from mlproject.from_torch import log_skipped, named, origin, rows
 from mlproject.results import log_times, summary
 from mlproject.speech.results import describe, evaluate, load, log_data
 from tfnets import torch_weights
@@ -21,8 +21,11 @@ def from_torch(parameters: dict, run: tracking.Run) -> str:
     """
     path = parameters["checkpoint"]
     checkpoint = torch_weights.read_file(path)
+    skip = parameters["skip"]
     with named(path):
-        architecture = tfnets.speech.model_of(checkpoint.entries)
+        skipped = torch_weights.skipped(checkpoint.entries, skip)
+        architecture = tfnets.speech.model_of(checkpoint.entries, skip=skip)
+    log_skipped(skipped, run)
     data = load(parameters, run)
     network = tfnets.speech.build(
         architecture,
@@ -32,13 +35,14 @@ def from_torch(parameters: dict, run: tracking.Run) -> str:
         reset_after=True,  # as PyTorch's GRU
     )
     with named(path):
-        torch_weights.load(network, checkpoint.entries, ordered=checkpoint.ordered)
+        torch_weights.load(network, checkpoint.entries, ordered=checkpoint.ordered, skip=skip)
     log_data(data, architecture, run)
     evaluated = evaluate(network, data, run)
     describe(architecture, origin(path), evaluated, data, run)
     log_times(run)
     return summary(
         ("Network", f"{architecture}, from {path}"),
+        *rows(skipped),
         *evaluated.rows(data),
         ("Wall time", duration(run.elapsed)),
         run=run,

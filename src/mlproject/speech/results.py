@@ -7,7 +7,7 @@ import numpy as np
 
 import tfnets.speech
 from mlproject import models, tracking
-from mlproject.results import log_judgement, log_network, sizes
+from mlproject.results import classes, log_judgement, log_network, sizes
 from tfnets import evaluation
 from tfnets.dataset import Dataset
 from tfnets.parameters import Derivation
@@ -81,7 +81,7 @@ def describe(
     """
     serve = f"mlflow models serve -m runs:/{run.id}/model --env-manager local -p 5001"
     lines = [
-        f"**{architecture}** on *{data.name}* ({', '.join(data.classes)}): test accuracy "
+        f"**{architecture}** on *{data.name}* ({classes(data)}): test accuracy "
         f"**{evaluated.test.metrics['accuracy']:.4f}**, {evaluated.table.total:,} parameters, "
         f"{about}",
         f"Data: {sizes(data)} samples, split {data.split_kind}.",

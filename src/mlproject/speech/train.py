@@ -74,7 +74,7 @@ def train_on(data: Dataset, architecture: str, parameters: dict, run: tracking.R
     recipe, form = _recipe(parameters), _form(parameters)
     execution = tfnets.speech.execution(architecture, recipe.batch_size)
     # The options say "auto", and have numbers for both optimizers; these are the ones in use.
-    run.log_parameters({f"optimizer/{key}": value for key, value in recipe.step.items()})
+    run.log_parameters({f"used/{key}": value for key, value in recipe.step.items()})
     run.log_tags({"execution": str(execution)})
     log_data(data, architecture, run)
 

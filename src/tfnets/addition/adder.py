@@ -1,6 +1,7 @@
 """A trained network that adds numbers as one writes them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import overload
 
 import keras
 import numpy as np
@@ -37,22 +38,46 @@ class Adder:
             autograph=False,
         )
 
-    def add(self, a: Sequence[str], b: Sequence[str]) -> list[str]:
-        """What the network says the sums are.
+    @overload
+    def add(self, a: str, b: str) -> str: ...
 
-        It sees as many digits as the longer of two numbers has, and one more for the carry.
+    @overload
+    def add(self, a: Sequence[str], b: Sequence[str]) -> list[str]: ...
+
+    def add(self, a, b):
+        """What the network says the sum is, or the sums are.
+
+        ``add("57", "68")`` gives ``"125"``, ``add(["57", "1"], ["68", "2"])`` gives
+        ``["125", "3"]``. The network sees as many digits as the longer of two numbers has, and
+        one more for the carry.
 
         Args:
-            a: Numbers such as ``"123456789"``; letters above 9 can be large or small.
-            b: As many others.
+            a: A number such as ``"123456789"``, or a sequence of such; letters above 9 can be
+                large or small.
+            b: Another, or as many others.
 
         Returns:
-            For each pair the answer, without leading zeros.
+            The answer without leading zeros; of sequences a list with that of each pair.
 
         Raises:
-            InputError: For anything but digits of the base, a negative number, no number, or
-                one of more digits than were trained on.
+            InputError: For anything but digits of the base, a negative number, no number, one
+                of more digits than were trained on, or a number beside a sequence.
         """
+        if isinstance(a, str) and isinstance(b, str):
+            return self.add([a], [b])[0]
+        for name, given, other in (("a", a, b), ("b", b, a)):
+            # A string is a sequence, too, but not one of numbers.
+            if isinstance(given, str) and isinstance(other, Iterable):
+                raise InputError(
+                    f"{name} is the number {_short(given)} and the other a "
+                    f"{type(other).__name__}; two strings or two lists of them are needed."
+                )
+            if not isinstance(given, Iterable):
+                raise InputError(
+                    f"{name} is a {type(given).__name__}; a string of digits, or a list of them, "
+                    "is needed."
+                )
+        a, b = list(a), list(b)
         if len(a) != len(b):
             raise InputError(f"there are {len(a)} a and {len(b)} b; as many of each are needed.")
         pairs = [

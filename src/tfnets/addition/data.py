@@ -22,6 +22,7 @@ from functools import partial
 
 import numpy as np
 
+from tfnets import keras_settings
 from tfnets.dataset import Dataset, Split, Stream
 from tfnets.errors import InputError
 
@@ -62,6 +63,7 @@ def load(
         InputError: For a base or a length that is none, or if so few pairs exist that none
             can be held out.
     """
+    keras_settings.check()
     _check(seq_len, base)
     val = held_out(seq_len, base, val_pairs, "val")
     test = held_out(seq_len, base, test_pairs, "test")
@@ -129,6 +131,8 @@ def add(digits: np.ndarray, base: int = 10) -> np.ndarray:
     Raises:
         InputError: If something is no digit, or a sum has more than ``time`` of them.
     """
+    if digits.dtype.kind not in "iu":
+        raise InputError(f"digits have the dtype {digits.dtype}; integers are needed.")
     if digits.size and not 0 <= digits.min() <= digits.max() < base:
         raise InputError(
             f"digits are {digits.min()} to {digits.max()}; 0 to {base - 1} are needed."

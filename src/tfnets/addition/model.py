@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras import layers
 from keras.initializers import GlorotUniform, Orthogonal, RandomNormal, RandomUniform
 
+from tfnets import keras_settings
 from tfnets.addition.data import check_base
 from tfnets.errors import InputError
 from tfnets.layers import CELLS
@@ -80,6 +81,7 @@ def build(
     Raises:
         InputError: For an unknown cell or initializer, a base that is none, or a size below 1.
     """
+    keras_settings.check()
     for name, value, there in (
         ("cell", cell, CELLS),
         ("initializer", initializer, INITIALIZERS),

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from tfnets import keras_settings
 from tfnets.dataset import Dataset, Split
 from tfnets.errors import InputError
 from tfnets.har import hdf5, motion_sense, uci, watch, wisdm
@@ -61,6 +62,7 @@ def load(
         InputError: For anything that is missing, unreadable, of the wrong kind, or does
             not fit together.
     """
+    keras_settings.check()
     if split not in SPLIT_KINDS:
         raise InputError(f"unknown split {split!r}; there is: {', '.join(SPLIT_KINDS)}.")
     if not 0 <= validation_fraction < 1:
@@ -139,7 +141,7 @@ def _test(windows: Windows, split: str, subjects: tuple[str, ...]) -> tuple[np.n
 
 
 def _natural(name: str) -> tuple:
-    return tuple(int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name))
+    return tuple(int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name))
 
 
 def _balanced(y: np.ndarray, indices: np.ndarray, most: int) -> np.ndarray:

@@ -9,13 +9,15 @@ from matplotlib.ticker import MaxNLocator
 
 from tfnets.dataset import Split
 
+_MOST = 18  # panels
 _GATES = {1: "", 3: "zrh", 4: "ifco"}  # by how many there are: plain RNN, GRU, LSTM
 
 
 def activations(model: keras.Model, split: Split, classes: Sequence[str], title: str) -> Figure:
     """Hidden states by time step for a sequence of each class (har_rnn, figure 5, top).
 
-    Rows are units, columns time steps. A class that the split has nothing of gets no panel.
+    Rows are units, columns time steps. A class that the split has nothing of gets no panel, nor
+    do those after the first 18.
 
     Args:
         model: A network of :func:`tfnets.har.build`.
@@ -23,7 +25,7 @@ def activations(model: keras.Model, split: Split, classes: Sequence[str], title:
         classes: Names of the classes.
         title: Which network and which split.
     """
-    numbers, first = np.unique(split.y, return_index=True)
+    numbers, first = (each[:_MOST] for each in np.unique(split.y, return_index=True))
     hidden = keras.Model(model.input, model.get_layer("hidden").output)
     states = keras.ops.convert_to_numpy(hidden(split.x[first]))
     columns = min(len(numbers), 3)

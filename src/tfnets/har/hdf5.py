@@ -5,6 +5,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from tfnets.arrays import finite, from_one_hot, row_of
 from tfnets.errors import InputError, first_line
 from tfnets.har.windows import Windows
 
@@ -34,10 +35,10 @@ def read(path: Path) -> Windows:
             )
     for name in ("trY", "tstY"):
         y = arrays[name]
-        one_hot = y.ndim == 2 and y.shape[1] == len(CLASSES)
-        if not one_hot or not np.isin(y, (0, 1)).all() or not (y.sum(axis=1) == 1).all():
+        if y.ndim != 2 or y.shape[1] != len(CLASSES) or y.dtype.kind not in "fiub":
             raise InputError(
-                f"{path}: {name} has shape {y.shape}; one-hot rows (n, {len(CLASSES)}) are needed."
+                f"{path}: {name} has shape {y.shape} and dtype {y.dtype}; one-hot rows "
+                f"(n, {len(CLASSES)}) are needed."
             )
     if arrays["trX"].shape[1:] != arrays["tstX"].shape[1:]:
         raise InputError(
@@ -53,8 +54,10 @@ def read(path: Path) -> Windows:
         name=path.stem,
         source=str(path.resolve()),
         classes=CLASSES,
-        x=np.concatenate([arrays["trX"], arrays["tstX"]]).astype(np.float32),
-        y=np.concatenate([arrays["trY"], arrays["tstY"]]).argmax(axis=1).astype(np.int32),
+        x=np.concatenate([finite(arrays[x], row_of(f"{path}: {x}")) for x in ("trX", "tstX")]),
+        y=np.concatenate(
+            [from_one_hot(arrays[y], row_of(f"{path}: {y}")) for y in ("trY", "tstY")]
+        ),
         test=np.repeat([False, True], [len(arrays["trX"]), len(arrays["tstX"])]),
     )
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import layers
 from keras.initializers import GlorotUniform, Orthogonal, RandomUniform
 
-from tfnets import losses
+from tfnets import keras_settings, losses
 from tfnets.deployed import Finite, by_class
 from tfnets.errors import InputError
 from tfnets.layers import CELLS
@@ -173,6 +173,7 @@ def build(
         InputError: For an unknown cell, loss, activation or initializer, an activation that
             contradicts the loss, no units, or fewer than two classes.
     """
+    keras_settings.check()
     for name, value, there in (
         ("cell", cell, CELLS),
         ("activation", activation or "softmax", ACTIVATIONS),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfnets.arrays import finite, line_of
 from tfnets.errors import InputError
 from tfnets.har.windows import Windows, join
 
@@ -54,4 +55,5 @@ def _acceleration(path: Path) -> np.ndarray:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} holds something other than numbers: {error}.") from None
+    finite(values, line_of(path, header=1))
     return values[:, :3] + values[:, 3:]

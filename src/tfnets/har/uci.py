@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfnets.arrays import finite, line_of, whole
 from tfnets.errors import InputError
 from tfnets.har.windows import Windows
 
@@ -34,20 +35,16 @@ def read(root: Path) -> Windows:
     """
     x, y, subjects, test = [], [], [], []
     for split in ("train", "test"):
-        labels = _numbers(root / split / f"y_{split}.txt", columns=1)[:, 0]
-        if not np.isin(labels, range(1, 7)).all():
-            wrong = labels[~np.isin(labels, range(1, 7))][0]
-            raise InputError(
-                f"{root / split / f'y_{split}.txt'} has the label {wrong:g}; 1 to 6 are needed."
-            )
-        signals = [
-            _numbers(root / split / _FOLDER / f"{name}_{split}.txt", rows=len(labels))
-            for name in SIGNALS
-        ]
-        who = _numbers(root / split / f"subject_{split}.txt", rows=len(labels), columns=1)
-        x.append(np.stack(signals, axis=-1).astype(np.float32))
-        y.append(labels.astype(np.int32) - 1)
-        subjects += [f"{number:g}" for number in who[:, 0]]
+        path = root / split / f"y_{split}.txt"
+        labels = whole(_numbers(path, columns=1)[:, 0], line_of(path), 1, len(CLASSES))
+        files = [root / split / _FOLDER / f"{name}_{split}.txt" for name in SIGNALS]
+        signals = [finite(_numbers(file, rows=len(labels)), line_of(file)) for file in files]
+        path = root / split / f"subject_{split}.txt"
+        who = _numbers(path, rows=len(labels), columns=1)[:, 0]
+        who = whole(who, line_of(path), 0, 2**31 - 1, "subject's number")
+        x.append(np.stack(signals, axis=-1))
+        y.append(labels - 1)
+        subjects += map(str, who.tolist())
         test += [split == "test"] * len(labels)
     return Windows(
         name="UCI HAR",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tfnets.arrays import finite
 from tfnets.errors import InputError
 
 WINDOW = 150  # steps; 3 s at 50 Hz, as the course's sequences
@@ -50,7 +51,12 @@ def cut(series: np.ndarray, window: int = WINDOW, stride: int = STRIDE) -> np.nd
 
 
 def join(
-    recordings: Iterable[tuple[np.ndarray, int, str]], *, name: str, source: str, **more
+    recordings: Iterable[tuple[np.ndarray, int, str]],
+    *,
+    name: str,
+    source: str,
+    classes: tuple[str, ...],
+    **more,
 ) -> Windows:
     """Windows of many recordings.
 
@@ -59,19 +65,27 @@ def join(
             subject.
         name: As for :class:`Windows`.
         source: As for :class:`Windows`.
+        classes: As for :class:`Windows`.
         **more: Its other attributes.
 
     Raises:
-        InputError: If no recording is as long as a window.
+        InputError: If no recording is as long as a window, or one holds NaN or infinity.
     """
     x, y, subjects = [], [], []
-    for series, label, subject in recordings:
-        windows = cut(series)
+    for number, (series, label, subject) in enumerate(recordings, 1):
+        place = f"{source}: recording {number} (subject {subject}, {classes[label]}), step "
+        windows = cut(finite(series, lambda step, place=place: f"{place}{step}"))
         x.append(windows)
         y.append(np.full(len(windows), label, np.int32))
         subjects += [subject] * len(windows)
     if not subjects:
         raise InputError(f"{source}: no recording has {WINDOW} steps, which a window needs.")
     return Windows(
-        name, source, x=np.concatenate(x), y=np.concatenate(y), subjects=np.array(subjects), **more
+        name,
+        source,
+        classes,
+        np.concatenate(x),
+        np.concatenate(y),
+        subjects=np.array(subjects),
+        **more,
     )

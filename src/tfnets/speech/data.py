@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tfnets import keras_settings
 from tfnets.dataset import Dataset
 from tfnets.errors import InputError
 from tfnets.npz import from_npz
@@ -55,6 +56,7 @@ def load(
         InputError: For anything that is missing, unreadable, of the wrong kind, or
             does not fit together.
     """
+    keras_settings.check()
     try:
         dataset = _from_source(data, words, clips, progress)
     except OSError as error:

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from tfnets import keras_settings
 from tfnets.deployed import by_class
 from tfnets.errors import InputError
 from tfnets.layers import GRU, FixedLength
@@ -75,6 +76,7 @@ def build(
         InputError: For an unknown model, pooling or initializer, fewer than two classes, matrices
             too small for the convolutions, or ``reset_after`` without ``recurrent_bias``.
     """
+    keras_settings.check()
     form = {"reset_after": reset_after, "recurrent_bias": recurrent_bias}
     check(model, pooling=pooling, initializer=initializer, **form)
     if num_classes < 2:
@@ -86,7 +88,7 @@ def build(
     elif model == "cnn":
         x = _cnn(inputs, initializer)
     else:
-        x = layers.Flatten(name="flatten")(inputs)
+        x = layers.Flatten(data_format="channels_last", name="flatten")(inputs)
     for number in range(4 if model == "fc" else 2):
         start = _start(initializer, x.shape[-1])
         x = layers.Dense(128, activation="relu", name=f"dense_{number + 1}", **start)(x)
@@ -95,11 +97,12 @@ def build(
     return keras.Model(inputs, outputs, name=f"speech_{model}")
 
 
-def model_of(state_dict: Mapping[str, Any]) -> str:
+def model_of(state_dict: Mapping[str, Any], *, skip: str | Sequence[str] = ()) -> str:
     """Which of the three networks a PyTorch state_dict belongs to, by the modules in it.
 
     Args:
         state_dict: Entry name -> tensor or array.
+        skip: Entries that belong to no layer, as for :func:`tfnets.torch_weights.load`.
 
     Returns:
         ``"cnn"`` with a convolution, ``"gru"`` with a recurrent module, else ``"fc"``.
@@ -108,7 +111,7 @@ def model_of(state_dict: Mapping[str, Any]) -> str:
         InputError: As for :func:`tfnets.torch_weights.load`, for what is no state_dict or
             has modules that are not exchanged.
     """
-    modules = torch_weights.group(torch_weights.read(state_dict, values=False))
+    modules = torch_weights.group(torch_weights.read(state_dict, values=False, skip=skip))
     if modules["convolution"]:
         return "cnn"
     return "gru" if modules["recurrent"] else "fc"
@@ -169,9 +172,9 @@ def _gru(x, pooling: str, initializer: str, form: dict[str, bool]):
         start = _start(initializer, 64, "recurrent")
         x = GRU(64, return_sequences=sequences, name=f"gru_{number}", **form, **start)(x)
     if pooling == "mean":
-        return layers.GlobalAveragePooling1D(name="mean_over_time")(x)
+        return layers.GlobalAveragePooling1D("channels_last", name="mean_over_time")(x)
     if pooling == "flatten":
-        return layers.Flatten(name="flatten")(x)
+        return layers.Flatten(data_format="channels_last", name="flatten")(x)
     return x
 
 
@@ -183,11 +186,12 @@ def _cnn(x, initializer: str):
             f"it needs {_SMALLEST} x {_SMALLEST} or more."
         )
     x = layers.Reshape((time, bands, 1), name="one_channel")(x)
+    last = {"data_format": "channels_last"}  # whatever Keras is set to
     for number, filters in enumerate((32, 16), 1):
-        start = _start(initializer, 5 * 5 * x.shape[-1])
+        start = _start(initializer, 5 * 5 * x.shape[-1]) | last
         x = layers.Conv2D(filters, 5, activation="relu", name=f"conv_{number}", **start)(x)
-        x = layers.MaxPooling2D(2, name=f"pool_{number}")(x)
-    return layers.Flatten(name="flatten")(x)
+        x = layers.MaxPooling2D(2, name=f"pool_{number}", **last)(x)
+    return layers.Flatten(data_format="channels_last", name="flatten")(x)
 
 
 def deployable(

@@ -39,6 +39,9 @@ Weights in a file, which is never unpickled::
 A .safetensors file has lost the module's order. There shapes tell modules apart, and
 numbers in the names (``fc1``, ``hidden.2``) those of the same shape.
 
+What belongs to no layer (a loss function's weights, a metric's totals, an averaged copy) is
+refused, unless ``skip=("criterion.*", "ema.*")`` names it.
+
 PyTorch trains two biases where Keras' RNN and LSTM have one. The same weights give the
 same outputs and gradients, but training from there differs: PyTorch's sum of two biases
 moves by both of their steps, with plain SGD twice as fast. Only with ``bias_hh`` frozen
@@ -48,38 +51,48 @@ A state_dict does not tell everything: ``nonlinearity``, ``batch_first``, stride
 the like have to be alike on both sides.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
+from tfnets.errors import InputError
 from tfnets.torch_weights.checkpoint import Checkpoint, read_file
 from tfnets.torch_weights.finding import find
 from tfnets.torch_weights.matching import match, numbers
-from tfnets.torch_weights.state_dict import read
+from tfnets.torch_weights.state_dict import read, skipped
 
-__all__ = ["Checkpoint", "load", "read_file", "to_torch"]
+__all__ = ["Checkpoint", "load", "read_file", "skipped", "to_torch"]
 
 
-def load(model: keras.Model, state_dict: Mapping[str, Any], *, ordered: bool = True) -> None:
+def load(
+    model: keras.Model,
+    state_dict: Mapping[str, Any],
+    *,
+    ordered: bool = True,
+    skip: str | Sequence[str] = (),
+) -> None:
     """Sets a model's weights to those of a PyTorch module; all of them, or none.
 
     Args:
         model: A functional or sequential model of ``Dense``, ``Conv2D``, ``Embedding``,
             ``SimpleRNN``, ``GRU`` and ``LSTM`` layers and layers without weights.
         state_dict: A module's ``state_dict()``: entry name -> tensor, or NumPy array, of
-            floating-point numbers. They become the dtype of the model's weights.
+            floating-point numbers, bfloat16 among them. They become the dtype of the model's
+            weights.
         ordered: Whether the entries have the module's order.
+        skip: Patterns of the names of entries that belong to no layer, as for
+            :func:`skipped`: ``("criterion.*", "ema.*")``. What is not named is not skipped.
 
     Raises:
         InputError: For a model with other layers or with a GRU of
             ``reset_after=False``; for entries that are missing, superfluous, of another
             shape, not floating-point or not finite; for bidirectional modules and
-            projections; for entries in no order that cannot be told apart. The model is then
-            as it was.
+            projections; for entries in no order that cannot be told apart; for a pattern in
+            ``skip`` that no entry matches. The model is then as it was.
     """
-    entries = read(state_dict)
+    entries = read(state_dict, skip=skip)
     values = []
     for part, module in match(find(model), entries, ordered):
         arrays = {
@@ -90,7 +103,12 @@ def load(model: keras.Model, state_dict: Mapping[str, Any], *, ordered: bool = T
         variable.assign(value)
 
 
-def to_torch(model: keras.Model, like: Mapping[str, Any] | None = None) -> dict[str, np.ndarray]:
+def to_torch(
+    model: keras.Model,
+    like: Mapping[str, Any] | None = None,
+    *,
+    skip: str | Sequence[str] = (),
+) -> dict[str, np.ndarray]:
     """The weights of a model as a PyTorch module has them.
 
     The one bias of an RNN or LSTM becomes ``bias_ih``; ``bias_hh`` is 0.
@@ -100,6 +118,8 @@ def to_torch(model: keras.Model, like: Mapping[str, Any] | None = None) -> dict[
         like: The ``state_dict()`` of the module that is to have the weights, for its
             names; its values do not matter. None for the layers' names:
             ``"gru_1.weight_ih_l0"``, ``"dense_1.weight"``.
+        skip: Entries of ``like`` that belong to no layer, as for :func:`load`. They are not in
+            the result: ``module.load_state_dict(..., strict=False)`` leaves them as they are.
 
     Returns:
         Entry name -> array, in the order of ``like``; copies, which
@@ -109,9 +129,11 @@ def to_torch(model: keras.Model, like: Mapping[str, Any] | None = None) -> dict[
         InputError: As for :func:`load`, but for the values of ``like``.
     """
     parts = find(model)
+    if like is None and skip:
+        raise InputError("skip names entries of like, which is not given.")
     if like is None:
         return {part.entry(role): array for part in parts for role, array in part.to_torch()}
-    entries = read(like, values=False)
+    entries = read(like, values=False, skip=skip)
     arrays = {}
     for part, module in match(parts, entries):
         arrays |= {module.entries[role]: array for role, array in part.to_torch()}

@@ -6,7 +6,7 @@ import numpy as np
 
 from tfnets.errors import InputError
 from tfnets.torch_weights.parts import GRU, LSTM, RNN, Part, Recurrent
-from tfnets.torch_weights.state_dict import POOLS, Module, group
+from tfnets.torch_weights.state_dict import POOLS, SKIP, Module, group
 
 
 def match(
@@ -42,9 +42,10 @@ def _count(pool: str, modules: list[Module], parts: list[Part], entries: dict) -
         f"{name!r} {entries[name].shape}" for m in modules for name in list(m.entries.values())[:1]
     ]
     need = [f"{part.path!r} {next(iter(part.shapes.values()))}" for part in parts]
+    advice = f" {SKIP}" if len(modules) > len(parts) else ""
     return (
         f"the state_dict has {len(modules)} of {POOLS[pool]}: {', '.join(have) or 'none'}; "
-        f"the model needs {len(parts)}: {', '.join(need) or 'none'}."
+        f"the model needs {len(parts)}: {', '.join(need) or 'none'}.{advice}"
     )
 
 
@@ -98,7 +99,7 @@ def _check(part: Part, module: Module, entries: dict[str, np.ndarray]) -> None:
         if role not in part.shapes:
             raise InputError(
                 f"entry {name!r} of shape {entries[name].shape} is superfluous; "
-                f"{part} needs {' and '.join(map(module.entry, part.shapes))} only."
+                f"{part} needs {' and '.join(map(module.entry, part.shapes))} only. {SKIP}"
             )
 
 

@@ -1,9 +1,11 @@
 """A PyTorch module's state_dict: its entries as arrays, and the modules they belong to."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from tfnets.errors import InputError
@@ -14,6 +16,10 @@ POOLS = {
     "convolution": "Conv2d",
     "recurrent": "RNN, GRU or LSTM",
 }
+# Nothing is left out that nobody has named.
+SKIP = "What belongs to no layer can be named in skip."
+
+_OF_NUMPY = {"torch.float16", "torch.float32", "torch.float64"}
 _ENTRY = re.compile(
     r"(?P<prefix>(?:.*\.)?)(?P<role>(?:weight|bias)(?:_ih|_hh)?)(?P<suffix>(?:_l\d+)?)"
 )
@@ -37,41 +43,83 @@ class Module:
         return f"{self.prefix}{role}{self.suffix}"
 
 
-def read(state_dict: Mapping[str, Any], values: bool = True) -> dict[str, np.ndarray]:
+def read(
+    state_dict: Mapping[str, Any], values: bool = True, skip: str | Sequence[str] = ()
+) -> dict[str, np.ndarray]:
     """The entries of a state_dict as arrays.
 
     Args:
         state_dict: A module's ``state_dict()``.
         values: Whether the values matter; if not, an array is only of its entry's shape.
+        skip: As for :func:`skipped`.
 
     Returns:
-        Entry name -> array, in the state_dict's order.
+        Entry name -> array, in the state_dict's order, without those that are skipped.
 
     Raises:
-        InputError: For something other than a mapping; for an entry that gives no array.
+        InputError: As for :func:`skipped`; for an entry that gives no array.
+    """
+    left_out = set(skipped(state_dict, skip))
+    to_array = _array if values else _shape
+    return {k: to_array(k, value) for k, value in state_dict.items() if k not in left_out}
+
+
+def skipped(state_dict: Mapping[str, Any], skip: str | Sequence[str]) -> list[str]:
+    """The names of the entries that are left out.
+
+    Args:
+        state_dict: A module's ``state_dict()``.
+        skip: Patterns of names, ``("criterion.*", "*.num_batches_tracked")``, in which ``*``
+            stands for any characters, dots too; or one pattern.
+
+    Raises:
+        InputError: For something other than a mapping; for a pattern that no name matches.
     """
     if not isinstance(state_dict, Mapping):
         raise InputError(
             f"the state_dict is a {type(state_dict).__name__}; "
             "a mapping of names to arrays is needed, as module.state_dict() gives it."
         )
-    to_array = _array if values else _shape
-    return {name: to_array(name, value) for name, value in state_dict.items()}
+    patterns = [skip] if isinstance(skip, str) else list(skip)
+    for pattern in patterns:
+        if not any(fnmatchcase(str(name), pattern) for name in state_dict):
+            names = ", ".join(map(str, list(state_dict)[:10])) or "none"
+            more = f" and {len(state_dict) - 10} more" if len(state_dict) > 10 else ""
+            raise InputError(
+                f"skip names {pattern!r}, which is no entry's name; there are: {names}{more}."
+            )
+    return [
+        name for name in state_dict if any(fnmatchcase(str(name), pattern) for pattern in patterns)
+    ]
 
 
 def _array(name: str, value: Any) -> np.ndarray:
     try:
         if hasattr(value, "detach"):
-            value = value.detach().cpu().numpy()
+            value = value.detach().cpu()
+            if "float" in str(value.dtype) and str(value.dtype) not in _OF_NUMPY:
+                value = value.float()  # bfloat16 and float8, which NumPy does not have
+            value = value.numpy()
         elif not hasattr(value, "__array__"):
             raise TypeError
-        return np.asarray(value)
-    except (TypeError, RuntimeError, ValueError):
+        return _widened(np.asarray(value))
+    except (TypeError, RuntimeError, ValueError, AttributeError):
         dtype = f" of {value.dtype}" if hasattr(value, "dtype") else ""
         raise InputError(
             f"entry {name!r} is a {type(value).__name__}{dtype} that gives no NumPy array; "
-            "a tensor with values or an array of float16, float32 or float64 is needed."
+            "a tensor with values or an array of floating-point numbers is needed."
         ) from None
+
+
+def _widened(array: np.ndarray) -> np.ndarray:
+    """bfloat16 and the like as float32, which holds each of their values."""
+    if not np.issubdtype(array.dtype, np.number):
+        try:
+            ml_dtypes.finfo(array.dtype)
+        except (TypeError, ValueError, KeyError):  # not of these
+            return array
+        return array.astype(np.float32)
+    return array
 
 
 def _shape(name: str, value: Any) -> np.ndarray:
@@ -101,7 +149,7 @@ def group(entries: dict[str, np.ndarray]) -> dict[str, list[Module]]:
         if not match or (match["suffix"] and "_" not in match["role"]):
             raise InputError(
                 f"entry {name!r} of shape {array.shape} is superfluous; those of "
-                f"{', '.join(POOLS.values())} modules are needed."
+                f"{', '.join(POOLS.values())} modules are needed. {SKIP}"
             )
         key = (match["prefix"], match["suffix"])
         modules.setdefault(key, Module(*key)).entries[match["role"]] = name
@@ -126,6 +174,6 @@ def _pool(module: Module, entries: dict[str, np.ndarray]) -> str:
     if len(shape) not in (2, 4):
         raise InputError(
             f"entry {name!r} of shape {shape} is superfluous; "
-            "a matrix (Linear, Embedding) or four dimensions (Conv2d) are needed."
+            f"a matrix (Linear, Embedding) or four dimensions (Conv2d) are needed. {SKIP}"
         )
     return "matrix" if len(shape) == 2 else "convolution"

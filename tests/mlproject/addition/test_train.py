@@ -42,7 +42,7 @@ def test_parameters_and_tags(run):
     assert run.info.run_name == "rnn 64 adam seed 0"
     assert run.data.params["seq_len"] == "4"
     assert run.data.params["lengths"] == "3,9"
-    assert run.data.params["optimizer/learning_rate"] == "0.005"
+    assert run.data.params["used/learning_rate"] == "0.005"
     assert run.data.metrics["params/total"] == 17_482
     assert run.data.tags["model"] == "rnn"
     assert run.data.tags["data.split"] == "by a hash of the pair"
@@ -273,12 +273,12 @@ def test_every_option_of_the_network_and_the_optimizer(store, command):
     ).count_params()
     assert run.data.metrics["params/total"] == expected
     assert "steps/to_99" not in run.data.metrics  # two steps are not enough
-    used = {k: v for k, v in run.data.params.items() if k.startswith("optimizer/")}
+    used = {k: v for k, v in run.data.params.items() if k.startswith("used/")}
     assert used == {
-        "optimizer/learning_rate": "0.1",
-        "optimizer/momentum": "0.5",
-        "optimizer/nesterov": "True",
-        "optimizer/weight_decay": "0.0",
+        "used/learning_rate": "0.1",
+        "used/momentum": "0.5",
+        "used/nesterov": "True",
+        "used/weight_decay": "0.0",
     }
     # The registry keeps bases apart.
     lengths = json.loads(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/lengths.json"))

@@ -40,11 +40,11 @@ def test_it_finished_with_all_parameters(run):
     assert run.info.run_name == "rnn 5 sgd seed 7"
     options = {option.name for option in cli.commands["rnn"].params}
     used = {
-        "optimizer/learning_rate": "0.1",
-        "optimizer/momentum": "0.0",
-        "optimizer/weight_decay": "0.0",
-        "optimizer/clipnorm": "1.0",
-        "objective/loss": "normalised",
+        "used/learning_rate": "0.1",
+        "used/momentum": "0.0",
+        "used/weight_decay": "0.0",
+        "used/clipnorm": "1.0",
+        "used/loss": "normalised",
     }
     assert set(run.data.params) == options | set(used)
     assert used.items() <= run.data.params.items()
@@ -80,10 +80,12 @@ def test_every_split_once_with_the_final_weights(run, shared_store):
 def test_the_windows_of_each_split_are_logged(run, artifact):
     rows = [re.split(r"\s{2,}", line) for line in artifact("data.txt").splitlines()]
     assert rows == [
-        ["split", "windows", "subjects", "calm", "slow", "fast"],
-        ["train", "54", "not told apart", "18", "18", "18"],
-        ["val", "6", "as train", "2", "2", "2"],
-        ["test", "15", "not told apart", "5", "5", "5"],
+        ["class", "train", "val", "test"],
+        ["calm", "18", "2", "5"],
+        ["slow", "18", "2", "5"],
+        ["fast", "18", "2", "5"],
+        ["all windows", "54", "6", "15"],
+        ["subjects", "not told apart", "as train", "not told apart"],
     ]
     assert "stratified 10 %" in run.data.tags["data.split"]
     contexts = {tag.value for i in run.inputs.dataset_inputs for tag in i.tags}
@@ -148,8 +150,8 @@ def test_the_reports_protocol(store, command, windows):
     result = command(cli, "rnn", data=windows, protocol="report", cell="gru", **SMALL)
     assert result.exception is None, result.output
     (run,) = store.search_runs(["0"])
-    assert run.data.params["objective/loss"] == "raw"
-    assert "optimizer/clipnorm" not in run.data.params
+    assert run.data.params["used/loss"] == "raw"
+    assert "used/clipnorm" not in run.data.params
     assert not any(name.startswith(("val/", "final_val/", "gap/")) for name in run.data.metrics)
     assert len(store.get_metric_history(run.info.run_id, "test_by_epoch/loss")) == 3
     assert "validation" not in result.stdout
@@ -162,10 +164,10 @@ def test_options_beat_the_protocol(store, command, windows):
     assert result.exception is None, result.output
     (run,) = store.search_runs(["0"])
     params = run.data.params
-    assert params["objective/loss"] == "raw"
-    assert params["optimizer/clipnorm"] == "0.5"
-    assert params["optimizer/learning_rate"] == "0.01"
-    assert "optimizer/momentum" not in params
+    assert params["used/loss"] == "raw"
+    assert params["used/clipnorm"] == "0.5"
+    assert params["used/learning_rate"] == "0.01"
+    assert "used/momentum" not in params
     assert "12 val" in result.stdout
 
 
@@ -181,9 +183,15 @@ def test_people_are_named_and_on_one_side_only(store, command):
     assert tags["data.split"].startswith("by subject, test: 1, 2; validation")
     text = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/data.txt")
     rows = [re.split(r"\s{2,}", line) for line in text.splitlines()]
-    assert rows[0][:4] == ["split", "windows", "subjects", "ABD"]
-    assert [row[1] for row in rows[1:]] == ["2700", "300", "600"]
-    assert [row[3] for row in rows[1:]] == ["450", "50", "100"]
+    assert rows[1] == ["ABD", "450", "50", "100"]
+    assert rows[-2:] == [
+        ["all windows", "2700", "300", "600"],
+        ["subjects", "3, 4, 5, 6, 7, 8, 9, 10", "as train", "1, 2"],
+    ]
+    # What the built-in recordings are without is said, too.
+    assert tags["data.split"].endswith(
+        "; without the pendulum exercise (PEN; 20 of 140 recordings)"
+    )
 
 
 def test_the_courses_file(store, command, tmp_path):

@@ -2,7 +2,7 @@
 
 import json
 import re
-from statistics import mean, stdev
+from statistics import mean, pstdev
 
 import mlflow
 import numpy as np
@@ -52,10 +52,10 @@ def test_one_parent_with_a_run_for_each_network_and_seed(parent, children):
         assert run.data.params["data"] == parent.data.params["data"]
         assert run.data.params["epochs"] == "2"
     assert children["fc sgd seed1"].data.params["seed"] == "1"
-    assert children["fc sgd seed1"].data.params["optimizer/weight_decay"] == "1e-05"
+    assert children["fc sgd seed1"].data.params["used/weight_decay"] == "1e-05"
     assert children["fc sgd seed1"].data.metrics["params/total"] == 567_171
-    assert children["gru adam seed1"].data.params["optimizer/learning_rate"] == "0.001"
-    assert "optimizer/momentum" not in children["gru adam seed1"].data.params
+    assert children["gru adam seed1"].data.params["used/learning_rate"] == "0.001"
+    assert "used/momentum" not in children["gru adam seed1"].data.params
     assert "test/accuracy" not in parent.data.metrics  # it would mix with its children's
 
 
@@ -85,7 +85,7 @@ def test_the_table_has_means_beside_what_is_published(result, children, artifact
 
     def spread(network, metric, form=".4f"):
         values = [children[f"{network} seed{seed}"].data.metrics[metric] for seed in (1, 0)]
-        return f"{mean(values):{form}} ± {stdev(values):{form.removeprefix('+')}}"
+        return f"{mean(values):{form}} ± {pstdev(values):{form.removeprefix('+')}}"
 
     assert fc.startswith(f"FC + SGD    {spread('fc sgd', 'test/accuracy')}  ")
     assert gru.startswith(f"GRU + Adam  {spread('gru adam', 'test/accuracy')}  ")
@@ -98,6 +98,7 @@ def test_the_table_has_means_beside_what_is_published(result, children, artifact
     text = artifact("comparison.txt")
     assert fc in text
     assert "24 train" in text
+    assert "mean ± standard deviation (ddof 0)" in " ".join(text.split())
     assert "other data" in " ".join(text.split())
 
 
@@ -145,6 +146,19 @@ def test_the_saved_views_show_what_a_run_logs(children, view):
         kind, name = column.split(".", 1)
         for run in children.values():
             assert name in getattr(run.data, kind)
+
+
+def test_means_are_of_trials_that_are_done(children, parent, shared_store):
+    """With what MLflow's own search makes of the views' filter."""
+    running = shared_store.create_run("0", tags={"stage": "trial", "task": "speech"})
+    try:
+        for view in VIEWS["speech"] + VIEWS["har"] + VIEWS["addition"]:
+            found = {run.info.run_id for run in shared_store.search_runs(["0"], view.filter)}
+            assert {run.info.run_id for run in children.values()} <= found
+            assert (running.info.run_id in found) == (not view.group_by)
+            assert (parent.info.run_id in found) == (not view.group_by)
+    finally:
+        shared_store.delete_run(running.info.run_id)
 
 
 def test_networks_without_published_results(store, command, shared_speech_folder):

@@ -1,5 +1,6 @@
 """What PyTorch computed is what a checkpoint gives here, by the command a user has."""
 
+import re
 from pathlib import Path
 
 import mlflow
@@ -65,6 +66,26 @@ def test_predictions_are_those_of_pytorch(store, command, tmp_path, network, kin
     assert {"confusion_matrix.png", "parameters.txt", "test_by_class.json"} <= names
     assert "trained in PyTorch" in run.data.tags["mlflow.note.content"]
     assert f"{right:.4f}" in result.stdout
+
+
+def test_entries_of_no_layer_are_skipped_by_name_only(store, command, tmp_path):
+    weights, x, y, logits = golden("fc")
+    data = write_matrices(tmp_path / "matrices.npz", x, y)
+    extra = {"criterion.weight": np.ones(3, np.float32), "accuracy.total": np.array([4])}
+    given = {"checkpoint": save(weights | extra, tmp_path, ".npz"), "data": data}
+    refused = command(cli, "from-torch", **given)
+    assert "'accuracy.total' of shape (1,) is superfluous" in str(refused.exception)
+    assert "can be named in skip" in str(refused.exception)
+    refused = command(cli, "from-torch", **given, skip="criterion.*,ema.*")
+    assert "skip names 'ema.*', which is no entry's name" in str(refused.exception)
+    result = command(cli, "from-torch", **given, skip="criterion.*, accuracy.total")
+    assert result.exception is None, result.output
+    run, *_ = store.search_runs(["0"], order_by=["attributes.start_time DESC"])
+    assert run.data.params["skip"] == "criterion.*,accuracy.total"
+    assert run.data.tags["checkpoint.skipped"] == "criterion.weight, accuracy.total"
+    assert re.search(r"Skipped +criterion.weight, accuracy.total\n", result.stdout)
+    right = (logits.argmax(axis=1) == y).mean()
+    assert run.data.metrics["test/accuracy"] == pytest.approx(right)
 
 
 def test_pooling_is_not_in_the_weights(store, command, tmp_path):

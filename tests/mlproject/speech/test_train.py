@@ -67,9 +67,9 @@ def test_every_epoch_is_shown_with_the_time_left(result):
 
 def test_all_parameters_are_logged(run):
     options = {option.name for option in cli.commands["gru"].params}
-    assert set(run.data.params) == options | {"optimizer/learning_rate"}
+    assert set(run.data.params) == options | {"used/learning_rate"}
     assert run.data.params["optimizer"] == "adam"
-    assert run.data.params["optimizer/learning_rate"] == "0.01"
+    assert run.data.params["used/learning_rate"] == "0.01"
     for key, value in PARAMETERS.items():
         assert run.data.params[key] == str(value)
 
@@ -375,9 +375,9 @@ def test_the_other_networks(
     assert run.info.run_name == f"{model} sgd seed0"
     assert run.data.metrics["params/total"] == parameters
     assert run.data.params["learning_rate"] == "auto"
-    assert run.data.params["optimizer/learning_rate"] == "0.01"
-    assert run.data.params["optimizer/momentum"] == "0.8"
-    assert run.data.params["optimizer/weight_decay"] == "0.02"
+    assert run.data.params["used/learning_rate"] == "0.01"
+    assert run.data.params["used/momentum"] == "0.8"
+    assert run.data.params["used/weight_decay"] == "0.02"
     assert run.data.tags["model"] == model
     note = run.data.tags["mlflow.note.content"]
     assert "sgd (learning rate 0.01, momentum 0.8, weight decay 0.02)" in note

@@ -82,6 +82,7 @@ def test_exact_sums_have_no_longest_number():
 )
 def test_as_one_writes_them(a, b, answer):
     assert exact().add([a], [b]) == [answer]
+    assert exact().add(a, b) == answer  # a string is a number, not a sequence of numbers
 
 
 def test_large_letters_are_digits_too():
@@ -159,3 +160,28 @@ def test_bad_numbers_of_another_base_and_missing_ones():
             exact(36).add([other], ["1"])
     with pytest.raises(InputError, match="there are 2 a and 1 b; as many of each are needed"):
         exact().add(["1", "2"], ["1"])
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "message"),
+    [
+        (
+            "57",
+            ["68", "1"],
+            "^a is the number '57' and the other a list; two strings or two lists",
+        ),
+        (("5", "7"), "68", "^b is the number '68' and the other a tuple; two strings or two li"),
+        (57, 68, "^a is a int; a string of digits, or a list of them, is needed.$"),
+        ("57", 68, "^b is a int; a string of digits, or a list of them, is needed.$"),
+        (["57"], None, "^b is a NoneType; a string of digits"),
+        ("", "1", "^a is empty"),
+    ],
+)
+def test_one_number_or_many_but_not_both(a, b, message):
+    with pytest.raises(InputError, match=message):
+        exact().add(a, b)
+
+
+def test_any_sequence_of_numbers():
+    assert exact().add(np.array(["57", "1"]), iter(["68", "2"])) == ["125", "3"]
+    assert exact().add([], []) == []

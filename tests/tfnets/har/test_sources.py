@@ -1,5 +1,8 @@
 """Each source on small files of its exact format, which the tests write."""
 
+import hashlib
+import sys
+
 import h5py
 import numpy as np
 import pytest
@@ -10,6 +13,13 @@ from tfnets.har import hdf5, motion_sense, uci, watch, windows, wisdm
 
 def noise(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape)
+
+
+def spoilt(n):
+    """Windows of which the tenth holds NaN."""
+    x = noise(n, 150, 3)
+    x[9, 100, 1] = np.nan
+    return x
 
 
 # --- windows ---
@@ -26,6 +36,14 @@ def test_windows_begin_every_stride_and_are_whole():
     assert len(windows.cut(series, window=10)) == 1
 
 
+def test_a_step_that_is_no_number_is_named_in_its_recording():
+    recordings = [(noise(200, 3), 0, "7"), (np.where(np.eye(300)[:, 290:293], 1e39, 0), 1, "8")]
+    with pytest.raises(
+        InputError, match=r"raw: recording 2 \(subject 8, run\), step 290 holds 1e"
+    ):
+        windows.join(recordings, name="x", source="raw", classes=("walk", "run"))
+
+
 # --- built in ---
 
 
@@ -36,6 +54,7 @@ def test_the_built_in_recordings():
     assert set(read.subjects) == {str(number) for number in range(1, 11)}
     # Acceleration in g: at rest a watch feels 1.
     assert 0.9 < np.linalg.norm(read.x, axis=-1).mean() < 1.3
+    assert read.remarks == ("without the pendulum exercise (PEN; 20 of 140 recordings)",)
     counts = np.bincount(read.y)
     assert len(counts) == 6
     assert counts.min() > 600
@@ -49,6 +68,51 @@ def test_another_file_is_not_unpickled(tmp_path, monkeypatch):
         InputError, match=r"has the SHA-256 \w{64}, not eb122f.*, and is not opened"
     ):
         watch.read()
+
+
+def test_nothing_is_unpickled_in_this_process(fresh_cache):
+    unpickled, watched = [], [True]
+
+    def hook(event, args):  # stays for good: Python takes none away
+        if watched and event == "pickle.find_class":
+            unpickled.append(args)
+
+    sys.addaudithook(hook)
+    first, again = watch.read(), watch.read()
+    watched.clear()
+    assert unpickled == []
+    np.testing.assert_array_equal(first.x, again.x)
+    # As it was when this process unpickled: the same windows to the bit.
+    digest = hashlib.sha256(first.x)
+    digest.update(first.y)
+    digest.update("|".join(first.subjects).encode())
+    assert digest.hexdigest().startswith("fe225c0a1a0556fba932d403")
+    (copy,) = fresh_cache.rglob("*.npz")
+    content = bytearray(copy.read_bytes())
+    content[len(content) // 2] ^= 1
+    copy.write_bytes(content)
+    with pytest.raises(
+        InputError, match=r"cached recordings in .*/watch-\w+ are damaged \(.*\); del"
+    ):
+        watch.read()
+    copy.unlink()
+    with pytest.raises(InputError, match=r"are damaged \(.*No such file.*\); delete it"):
+        watch.read()
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TFNETS_CACHE", str(tmp_path / "file"))
+    assert len(watch.read().y) == 5048
+
+
+def test_the_process_that_unpickles_looks_at_the_checksum_itself(tmp_path):
+    np.save(tmp_path / "evil.npy", np.array([{"evil": 1}], dtype=object))
+    with pytest.raises(
+        InputError, match=r"cannot be converted .* code 1: .*SHA-256 \w{64}, not eb"
+    ):
+        watch._run(tmp_path / "evil.npy", tmp_path / "out.npz")
+    assert not (tmp_path / "out.npz").exists()
 
 
 def test_without_the_wheel(monkeypatch):
@@ -97,7 +161,11 @@ def test_the_courses_file(course):
     [
         ({"tstY": None}, "has no array 'tstY'; it needs trX, trY, tstX, tstY"),
         ({"trX": noise(12, 150)}, r"trX has shape \(12, 150\)"),
-        ({"trY": noise(12, 6)}, r"trY has shape \(12, 6\); one-hot rows \(n, 6\) are needed"),
+        ({"trY": noise(12, 5)}, r"trY has shape \(12, 5\) and dtype float64; one-hot rows \(n, 6"),
+        ({"trY": noise(12, 6)}, r"trY\[0\] is no one-hot row: it holds 0.1257"),
+        ({"tstY": np.where(np.eye(6), np.nan, 0)}, r"tstY\[0\] is no one-hot row: it holds nan"),
+        ({"trX": spoilt(12)}, r"trX\[9\] holds nan at \[100, 1\]; all values must be finite"),
+        ({"tstX": spoilt(12)[6:]}, r"tstX\[3\] holds nan at \[100, 1\]"),
         ({"tstX": noise(6, 99, 3)}, r"trX has sequences of \(150, 3\), tstX of \(99, 3\)"),
         ({"tstX": noise(5, 150, 3)}, "5 sequences in tstX but 6 labels in tstY"),
     ],
@@ -145,7 +213,33 @@ def test_uci_har(uci_folder):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("train/y_train.txt", "7\n" * 12, "has the label 7; 1 to 6 are needed"),
+        (
+            "train/y_train.txt",
+            "7\n" * 12,
+            "y_train.txt, line 1 is 7.0; a class number from 1 to 6",
+        ),
+        # Empty lines and remarks are no rows, but they are lines.
+        (
+            "train/y_train.txt",
+            "1\n\n# x\n" + "1\nnan\n" * 5 + "2\n",
+            "y_train.txt, line 5 is nan; ",
+        ),
+        (
+            "test/subject_test.txt",
+            "1\n" * 5 + "nan\n",
+            "subject_test.txt, line 6 is nan; a subject",
+        ),
+        ("test/subject_test.txt", "1.5\n" * 6, "subject_test.txt, line 1 is 1.5; a subject's num"),
+        (
+            "test/Inertial Signals/body_acc_y_test.txt",
+            (" 1" * 128 + "\n") * 3
+            + " 1" * 9
+            + " 1e99"
+            + " 1" * 118
+            + "\n"
+            + (" 1" * 128 + "\n") * 2,
+            r"body_acc_y_test.txt, line 4 holds 1e\+99 at \[9\]; all values must be finite",
+        ),
         ("train/y_train.txt", "1\n" * 11, "has 12 rows of 128; 11 rows of 128 are needed"),
         ("test/subject_test.txt", "one\n" * 6, "holds something other than rows of numbers"),
         ("test/subject_test.txt", None, "cannot be read: No such file"),
@@ -198,6 +292,9 @@ def test_bad_files_of_motion_sense(tmp_path):
         motion_sense.read(folder)
     path.write_text(good.rstrip("\n") + "x\n")
     with pytest.raises(InputError, match="holds something other than numbers"):
+        motion_sense.read(folder)
+    path.write_text("\n".join([*good.splitlines()[:7], "nan," * 13]).rstrip(",") + "\n")
+    with pytest.raises(InputError, match=r"sub_1\.csv, line 8 holds nan"):
         motion_sense.read(folder)
     for each in folder.glob("*/*.csv"):
         each.write_text("".join(good.splitlines(keepends=True)[:100]))

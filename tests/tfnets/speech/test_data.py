@@ -306,6 +306,22 @@ def test_npz_digest_follows_the_contents(npz):
     assert load(npz(x_test=x)).digest != first
 
 
+def with_value(n, row, value):
+    """Samples of which one holds a value at [3, 1]."""
+    x = np.random.default_rng(0).normal(size=(n, 9, 4))
+    if value == -(2**63):
+        x = np.round(10 * x).astype(int)
+    x[row, 3, 1] = value
+    return x
+
+
+def labels(value):
+    """Labels of 12 samples, number 5 among them."""
+    y = (np.arange(12) % 3).astype(type(value))
+    y[5] = value
+    return y
+
+
 FAR = np.full((12, 9, 4), 1e20)
 BROKEN = {
     "no key": ({"y_test": None}, r"has no array 'y_test'; it needs x_train, .* and has: x_test"),
@@ -313,17 +329,52 @@ BROKEN = {
     "two dimensions": ({"x_train": np.zeros((60, 36))}, r"x_train has shape \(60, 36\); \(n, ti"),
     "words for numbers": ({"x_test": np.full((12, 9, 4), "a")}, "x_test has dtype <U1; real num"),
     "other shape": ({"x_test": np.zeros((12, 8, 4))}, r"test samples have shape \(8, 4\), train"),
-    "NaN": ({"x_test": np.full((12, 9, 4), np.nan)}, "test sample 0 holds NaN or infinity"),
-    "infinity": ({"x_train": np.full((60, 9, 4), np.inf)}, "sample . holds NaN or infinity"),
+    "NaN": ({"x_test": with_value(12, 7, np.nan)}, r"x_test\[7\] holds nan at \[3, 1\]; all val"),
+    # Places are those of the file, wherever the sample comes when validation is held out.
+    "NaN, held out": ({"x_train": with_value(60, 7, np.nan)}, r"x_train\[7\] holds nan at "),
+    "NaN, kept": ({"x_train": with_value(60, 25, np.nan)}, r"x_train\[25\] holds nan at "),
+    "infinity": ({"x_train": with_value(60, 59, -np.inf)}, r"x_train\[59\] holds -inf at \[3, 1"),
+    "too large": ({"x_test": with_value(12, 2, 1e300)}, r"x_test\[2\] holds 1e\+300 at \[3, 1\]"),
+    "NaN, cast": (
+        {"x_test": with_value(12, 2, -(2**63))},
+        r"x_test\[2\] holds -9223372036854775808 at \[3, 1\]; all values must be finite",
+    ),
+    "NaN label": ({"y_test": labels(np.nan)}, r"y_test\[5\] is nan; a class number from 0 to"),
+    "NaN label, cast": (
+        {"y_train": [*range(9), -(2**63), *range(50)]},
+        r"y_train\[9\] is -9223372036854775808, what NaN becomes as an integer; a class number",
+    ),
+    "NaN label, cast to int32": (
+        {"y_test": labels(np.int32(-(2**31)))},
+        r"y_test\[5\] is -2147483648, what NaN becomes as an integer; a class number",
+    ),
+    "unsigned label": (
+        {"y_test": labels(np.uint64(2**63))},
+        r"y_test\[5\] is 9223372036854775808; a class number from 0 to 99999 is",
+    ),
+    "NaN in one-hot": (
+        {"y_test": np.eye(3)[np.arange(12) % 3] + 0 * labels(np.nan)[:, None]},
+        r"y_test\[5\] is no one-hot row: it holds nan; one 1 and else 0",
+    ),
+    "two-hot": (
+        {"y_test": (np.arange(12)[:, None] % 3 == np.arange(3)) | (np.arange(12) == 4)[:, None]},
+        r"y_test\[4\] is no one-hot row: its sum is 3; one 1",
+    ),
     "fewer labels": ({"y_test": np.arange(11) % 3}, "12 test samples but 11 test labels"),
     "fewer training labels": ({"y_train": np.arange(9) % 3}, "60 train samples but 9 train lab"),
-    "fractions": ({"y_train": np.arange(60) / 3}, "y_train has shape .60,. and dtype float64; cl"),
-    "label not in classes": ({"classes": np.array(["a", "b"])}, "labels run from 0 to 2, but the"),
+    "fractions": ({"y_train": np.arange(60) / 3}, r"y_train\[1\] is 0.33.*; a class number"),
+    "label not in classes": (
+        {"classes": np.array(["a", "b"])},
+        r"y_train\[2\] is 2; .* from 0 to 1",
+    ),
     "a class name twice": ({"classes": np.array(["a", "b", "a"])}, "2 classes are called 'a'"),
-    "negative label": ({"y_test": np.arange(12) % 3 - 1}, "test labels run from -1 to 1, but"),
-    "huge label": ({"y_test": np.arange(12) + 2**40}, "y_test holds 1099511627787, which is no"),
+    "negative label": (
+        {"y_test": np.arange(12) % 3 - 1},
+        r"y_test\[0\] is -1; a class number from",
+    ),
+    "huge label": ({"y_test": np.arange(12) + 2**40}, r"y_test\[0\] is 1099511627776; a clas"),
     "a year for a label": (
-        {"y_test": np.arange(12) + 2**30},
+        {"y_test": np.arange(12) + 2000},
         "class '3' has no samples in",
     ),
     "a nameless class": ({"classes": np.array(["a", "", "c"])}, "'' cannot be the name of a"),
