@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 CONFIGURATIONS = dict(enumerate(itertools.product((10, 30), (50, 100), (0.05, 0.1)), start=1))
+LOSSES = ("softmax", "normalised", "binary", "raw")
 data: dict[str, tuple[Tensor, Tensor]] = {}  # of a worker
 
 
@@ -74,10 +75,18 @@ class Har(nn.Module):
         return torch.addmm(self.head.bias[:, None], self.head.weight, states.flatten(0, 1).t())
 
 
-def loss_of(scores: Tensor, y: Tensor) -> Tensor:
-    """Cross-entropy of the sigmoids normalised to sum 1, at every step."""
+def loss_of(scores: Tensor, y: Tensor, loss: str) -> Tensor:
+    """The loss of that name in tfnets.har, at every step, mean over steps and samples."""
     y = y.repeat(scores.shape[1] // len(y))[None]
-    return scores.sigmoid().sum(0).log().mean() - logsigmoid(scores.gather(0, y)).mean()
+    if loss == "softmax":
+        return scores.logsumexp(0).mean() - scores.gather(0, y).mean()
+    own = logsigmoid(scores.gather(0, y)).mean()
+    if loss == "normalised":
+        return scores.sigmoid().sum(0).log().mean() - own
+    if loss == "binary":
+        others = logsigmoid(-scores)
+        return -own - (others.sum(0) - others.gather(0, y)[0]).mean()
+    return -own
 
 
 def summary(loss: Tensor, scores: Tensor, y: Tensor) -> list[float]:
@@ -86,12 +95,14 @@ def summary(loss: Tensor, scores: Tensor, y: Tensor) -> list[float]:
     return torch.stack([loss, *((ranks < k).float().mean() for k in (1, 2, 3))]).tolist()
 
 
-def epoch(model: Har, x: Tensor, y: Tensor, batch: int, optimizer=None) -> list[float]:
+def epoch(
+    model: Har, x: Tensor, y: Tensor, batch: int, loss_name: str, optimizer=None
+) -> list[float]:
     """Trains with the samples, or evaluates them if there is no optimizer."""
     loss_sum, last = torch.zeros(()), []
     for xs, ys in zip(x.split(batch, 1), y.split(batch), strict=True):
         scores = model(xs)
-        loss = loss_of(scores, ys)
+        loss = loss_of(scores, ys, loss_name)
         if optimizer is not None:
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -102,7 +113,7 @@ def epoch(model: Har, x: Tensor, y: Tensor, batch: int, optimizer=None) -> list[
     return summary(loss_sum / len(y), torch.cat(last, 1), y)
 
 
-def train(run: int, seed: int, epochs: int, cell: str) -> dict:
+def train(run: int, seed: int, epochs: int, cell: str, loss: str) -> dict:
     """One run of the sweep."""
     started = time.perf_counter()
     batch, units, rate = CONFIGURATIONS[run]
@@ -112,9 +123,9 @@ def train(run: int, seed: int, epochs: int, cell: str) -> dict:
     x, y = data["train"]
     for _ in range(epochs):
         order = torch.randperm(len(y))
-        history = {"train": epoch(model, x[:, order], y[order], batch, optimizer)}
+        history = {"train": epoch(model, x[:, order], y[order], batch, loss, optimizer)}
         with torch.inference_mode():
-            history |= {name: epoch(model, *data[name], 300) for name in ("val", "test")}
+            history |= {name: epoch(model, *data[name], 300, loss) for name in ("val", "test")}
     result = {"run": run, "seed": seed, "seconds": time.perf_counter() - started}
     return result | {f"{name}_accuracy": history[name][1] for name in ("val", "test")}
 
@@ -137,13 +148,14 @@ def main() -> None:
     parser.add_argument("--seeds", default="42,263,682")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--cell", choices=("module", "function"), default="module")
+    parser.add_argument("--loss", choices=LOSSES, default="softmax")
     arguments = parser.parse_args()
     runs, seeds = ([int(each) for each in a.split(",")] for a in (arguments.runs, arguments.seeds))
     spawn, results = multiprocessing.get_context("spawn"), []
     started = time.perf_counter()
     with ProcessPoolExecutor(arguments.workers, spawn, prepare, (arguments.data,)) as pool:
         futures = [
-            pool.submit(train, run, seed, arguments.epochs, arguments.cell)
+            pool.submit(train, run, seed, arguments.epochs, arguments.cell, arguments.loss)
             for seed, run in itertools.product(seeds, runs)
         ]
         for future in as_completed(futures):

@@ -77,8 +77,10 @@ def main() -> None:
         default="module,function",
         help="nn.RNN, and an autograd.Function with a gradient by hand",
     )
+    parser.add_argument("--loss", default="softmax", help="as tfnets.har names it, on both sides")
     arguments = parser.parse_args()
     options = ["--epochs", str(arguments.epochs), "--seeds", arguments.seeds]
+    options += ["--loss", arguments.loss]
     print("| round | program | seconds | ratio to tfnets | mean validation top-1 |")
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as temporary:

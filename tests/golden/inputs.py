@@ -15,18 +15,23 @@ TRAININGS = {
     "speech gru": {"shape": (20, 16), "classes": 3, "batch_size": 5, "epochs": 2},
     "speech gru reset_after": {"shape": (20, 16), "classes": 3, "batch_size": 5, "epochs": 2},
     "har rnn softmax": {},
-    "har rnn normalised": {"loss": "normalised"},
-    "har rnn binary": {"loss": "binary"},
+    "har rnn normalised": {"loss": "normalised", "clipnorm": 0.4},
+    "har rnn binary": {"loss": "binary", "clipnorm": 1.8},
     "har rnn raw": {"protocol": "report"},
-    "har lstm": {"cell": "lstm"},
-    "har gru adam": {"cell": "gru", "optimizer": "adam"},
-    "har rnn remedies": {"momentum": 0.9, "weight_decay": 0.01, "schedule": "cosine"},
+    "har lstm": {"cell": "lstm", "clipnorm": 0.65},
+    "har gru adam": {"cell": "gru", "optimizer": "adam", "clipnorm": 1.25},
+    "har rnn remedies": {
+        "momentum": 0.9,
+        "weight_decay": 0.01,
+        "schedule": "cosine",
+        "clipnorm": 2,
+    },
     "addition rnn": {},
     "addition lstm": {"cell": "lstm"},
     "addition gru": {"cell": "gru"},
     "addition rnn nesterov": {"optimizer": "sgd", "momentum": 0.5, "nesterov": True},
 }
-HAR = {"shape": (12, 3), "classes": 4, "units": 10, "batch_size": 30, "epochs": 3, "seed": 5}
+HAR = {"shape": (12, 3), "classes": 4, "units": 24, "batch_size": 30, "epochs": 3, "seed": 5}
 # 22 pairs a step do not divide into four shards.
 ADDITION = {"seq_len": 5, "hidden_size": 12, "embedding_dim": 6, "batch_size": 22, "steps": 7}
 SIZES = {"train": 37, "val": 11, "test": 13}
@@ -54,7 +59,11 @@ def weights(name: str, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarr
     one_bias = not name.startswith(("speech", "har gru", "addition gru"))
     values = {}
     for entry, shape in shapes.items():
-        limit = 1.2 / np.sqrt(np.prod(shape[1:])) if len(shape) > 1 else 0.3
+        limit = (
+            (3 if name.startswith("har") else 1.2) / np.sqrt(np.prod(shape[1:]))
+            if len(shape) > 1
+            else 0.5
+        )
         value = _random(f"{name} {entry}").uniform(-limit, limit, shape).astype(np.float32)
         values[entry] = value * 0 if one_bias and "bias_hh" in entry else value
     return values

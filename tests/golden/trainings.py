@@ -173,7 +173,7 @@ def train(module, loss_of, counts_of, epochs, optimizer, clipnorm, rates, watche
             metrics |= {f"{split}/{name}": value for name, value in of_split.items()}
         history.append(metrics)
     if norms:  # or the clipping would not be seen
-        assert max(norms) > clipnorm, norms
+        assert max(norms) > clipnorm > min(norms), (clipnorm, norms)
     return history
 
 
@@ -247,7 +247,7 @@ def har(name, given):
     options = {"cell": "rnn", "optimizer": "sgd", "loss": "softmax"} | given
     if given.get("protocol") == "report":
         options["loss"] = "raw"
-    clipnorm = 0 if "protocol" in given else 1
+    clipnorm = given.get("clipnorm", 0 if "protocol" in given else 1)
     settings = inputs.HAR
     module = Recurrent(options["cell"], 3, settings["units"], settings["classes"])
     shapes = prepare(name, module)
