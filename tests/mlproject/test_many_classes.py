@@ -12,21 +12,15 @@ from mlproject import fitting, tracking
 from mlproject.har.commands import cli as har
 from mlproject.speech.commands import cli as speech
 
-NAMES = {
-    "130": [f"c{n}" for n in range(130)],
-    "40 long": [f"{n} ".ljust(90, "x") for n in range(40)],
-}
 TRAININGS = {
     "speech": (speech, "fc", {"epochs": 1, "batch_size": 100}),
     "har": (har, "rnn", {"epochs": 1, "batch_size": 100, "units": 3}),
 }
 
 
-@pytest.mark.parametrize(
-    ("task", "names"), [("speech", "130"), ("har", "130"), ("speech", "40 long")]
-)
-def test_a_training_with_many_classes(store, command, tmp_path, task, names):
-    classes = NAMES[names]
+@pytest.mark.parametrize(("task", "length"), [("speech", 90), ("har", 1)])
+def test_a_training_with_many_classes(store, command, tmp_path, task, length):
+    classes = [f"c{n} ".ljust(length, "x").strip() for n in range(130)]
     y = np.tile(np.arange(len(classes)), 10)
     x = np.random.default_rng(0).normal(size=(len(y), 6, 3)) + y[:, None, None]
     n = 2 * len(classes)

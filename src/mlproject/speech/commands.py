@@ -164,7 +164,7 @@ def gru(**parameters):
     type=Several(SEED),
     default="0",
     help="Train each with these seeds, separated by commas; of several, the table has mean "
-    "and standard deviation.",
+    "and standard deviation (ddof 0).",
 )
 def compare(**parameters):
     """Train several networks on the same data and set them beside the reports' results."""
