@@ -74,7 +74,9 @@ class SGD(keras.optimizers.SGD):
         # TensorFlow's conversion, unlike Keras', adds up the pieces of an embedding's gradient.
         step = ops.cast(tf.convert_to_tensor(gradient), variable.dtype)
         if self.coupled_weight_decay:
-            step = ops.add(step, ops.cast(self.coupled_weight_decay, variable.dtype) * variable)
+            # Minus a negative: TensorFlow 2.21 fuses two sums after a product of matrices into a
+            # kernel that it does not have, where the first looks like a bias.
+            step = step - ops.cast(-self.coupled_weight_decay, variable.dtype) * variable
         if self.momentum:
             momentum = ops.cast(self.momentum, variable.dtype)
             buffer = self.momentums[self._get_variable_index(variable)]

@@ -86,7 +86,7 @@ def _evaluate_configurations(parameters: dict, run: tracking.Run) -> list[str]:
     for options in chosen:
         settings(_stopping(options, parameters))
     if len(chosen) == 1:
-        return [_evaluate(chosen[0], parameters, register_as, "", run).text]
+        return [_evaluate(chosen[0], parameters, register_as, run).text]
     parts = []
     for options in chosen:
         shown = label(options) or short(options)
@@ -98,7 +98,7 @@ def _evaluate_configurations(parameters: dict, run: tracking.Run) -> list[str]:
             tags={"study": f"early stopping {run.id[:6]}"},
             parent=run.as_parent,
         ) as child:
-            parts.append(_evaluate(options, parameters, register_as, "", child).text)
+            parts.append(_evaluate(options, parameters, register_as, child).text)
             log_times(child)
     return parts
 
@@ -113,7 +113,7 @@ def evaluate_registered(parameters: dict, run: tracking.Run) -> Stopped:
     source = registry.find(parameters["model"])
     configuration = _configuration(source)
     run.log_tags({"model.source": f"{source.name}/{source.number}"})
-    return _evaluate(configuration, parameters, source.name, str(source), run)
+    return _evaluate(configuration, parameters, source.name, run, source)
 
 
 def _stopping(configuration: dict, parameters: dict) -> dict:
@@ -126,26 +126,31 @@ def _stopping(configuration: dict, parameters: dict) -> dict:
 
 
 def _evaluate(
-    configuration: dict, parameters: dict, register_as: str, source: str, run: tracking.Run
+    configuration: dict,
+    parameters: dict,
+    register_as: str,
+    run: tracking.Run,
+    source: Version | None = None,
 ) -> Stopped:
     """Trains, evaluates, draws; registers under a name, unless that is ``"none"``."""
+    called = source.tags.get("run", "") if source else label(configuration)
     used = _stopping(configuration, parameters)
     chosen = settings(used)
     run.log_parameters({f"options/{key}": v for key, v in used.items()})
     data = load(chosen)
     result = train_on(data, used, run)
     judgement = draw(result, data, run)
-    table = _tables(label(used), result, judgement, data)
+    table = _tables(called, result, judgement, data)
     run.log_text(f"{table}\n", "tables.txt")
     trained = result.trained
     epochs = len(trained.history)
     reason = "" if epochs < parameters["max_epochs"] else ", the most that were allowed"
     stopped = f"stopped after {count(epochs, 'epoch')}{reason}; best epoch {trained.best}"
-    shown = f"{source or short(used)} ({label(used) or 'no run of the report'})"
+    shown = f"{source or short(used)} ({called or 'no run of the report'})"
     text = f"\n{shown} on {data.name}, {sizes(data)}: {stopped}.\n\n{table}\n\n"
     if register_as == "none":
         return Stopped(text, None)
-    version, verdict = _register(register_as, source, used, stopped, result, data, run)
+    version, verdict = _register(register_as, source, called, used, stopped, result, data, run)
     return Stopped(f"{text}Registered as {version}. {verdict}\n", version)
 
 
@@ -208,7 +213,8 @@ def _confusion(judgement, data: Dataset) -> str:
 
 def _register(
     name: str,
-    source: str,
+    source: Version | None,
+    called: str,
     configuration: dict,
     stopped: str,
     result: Result,
@@ -219,14 +225,14 @@ def _register(
     tags = {
         "stage": "early-stopping",
         "configuration": {k: v for k, v in configuration.items() if k not in _STOPPING},
-        "run": label(configuration),
-        "from": source,
+        "run": called,
+        "from": f"{source.name}/{source.number}" if source else "",
         "val.accuracy": validation,
         "data.name": data.name,
         "data.digest": data.digest,
     }
-    what = label(configuration) or short(configuration)
-    text = f"{what}: {stopped}; validation {validation:.4f}."
+    what = f" of {source}" if source else ""
+    text = f"{called or short(configuration)}{what}: {stopped}; validation {validation:.4f}."
     version = registry.register(name, run.id, tags, text)
     wins, verdict = _contest(version, data, run)
     if wins:

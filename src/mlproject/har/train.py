@@ -41,11 +41,14 @@ class Result:
         metrics: For each split ``loss``, ``accuracy``, ``top2``, ``top3`` at the last step
             and ``accuracy_mean``, ``top2_mean``, ``top3_mean`` of the mean over the steps,
             with the weights that are kept.
+        units: Which shares of its hidden units do little, as
+            :func:`tfnets.har.figures.unit_shares` has them for the test's windows.
         table: Where the network's parameters come from.
     """
 
     trained: training.Trained
     metrics: dict[str, dict[str, float]]
+    units: dict[str, float]
     table: Derivation
 
 
@@ -134,12 +137,14 @@ def train_on(
     once = {f"{ONCE[s]}/{name}": v for s, each in metrics.items() for name, v in each.items()}
     for moment, of_all in zip(FIRST, trained.start, strict=True):
         once |= {f"{moment}_{name}": v for name, v in of_all.items()}
+    shares = har_figures.unit_shares(trained.model, data.test.x)
+    once |= {f"units/{name}": share for name, share in shares.items()}
     run.log_metrics(once | {"time/train_s": trained.seconds, "epochs/best": trained.best})
     table = log_network(trained.model, run)
     deployed = tfnets.har.deployable(trained.model, data.classes, chosen.loss)
     about = {"classes": list(data.classes), "data": data.name, "input": "acceleration"}
     models.log(run, deployed, data.test.x[:1], about)
-    result = Result(trained, metrics, table)
+    result = Result(trained, metrics, shares, table)
     _describe(result, recipe, data, run)
     return result
 
@@ -150,10 +155,8 @@ def draw(result: Result, data: Dataset, run: tracking.Run) -> evaluation.Judgeme
     title = f"{run.name}: {data.name}"
     history = [trained.start[0], *trained.history]
     run.log_figure(figures.stopping(history, trained.best, title, first=0), "curves.png")
-    shares = har_figures.unit_shares(trained.model, data.test.x)
-    run.log_metrics({f"units/{name}": share for name, share in shares.items()})
     hidden = har_figures.activations(
-        trained.model, data.test, data.classes, f"{title}\n{units(shares)}"
+        trained.model, data.test, data.classes, f"{title}\n{units(result.units)}"
     )
     run.log_figure(hidden, "hidden.png")
     run.log_figure(har_figures.weights(trained.model, title), "weights.png")

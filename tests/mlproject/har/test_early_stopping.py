@@ -47,16 +47,16 @@ def test_it_trains_what_the_alias_names_until_validation_says_enough(run, shared
     best = shared_store.get_model_version_by_alias("har-rnn", "best")
     configuration = json.loads(best.tags["configuration"])
     params = run.data.params
-    assert params["configuration/data"] == str(windows)
-    assert params["configuration/units"] == str(configuration["units"])
-    assert params["configuration/patience"] == "4"
+    assert params["options/data"] == str(windows)
+    assert params["options/units"] == str(configuration["units"])
+    assert params["options/patience"] == "4"
     assert run.data.tags["model.source"] == f"har-rnn/{best.version}"
-    validation = values(shared_store, run, "val/accuracy")
+    validation = values(shared_store, run, "val/accuracy")[1:]  # the first is of the start
     stopped, best_epoch = len(validation), int(run.data.metrics["epochs/best"])
     assert 1 < best_epoch == stopped - 4 < 56
     assert max(validation[best_epoch:]) <= validation[best_epoch - 1] + 1e-5
     assert run.data.metrics["final_val/accuracy"] == validation[best_epoch - 1]
-    test = values(shared_store, run, "test_by_epoch/accuracy")
+    test = values(shared_store, run, "test_by_epoch/accuracy")[1:]
     assert run.data.metrics["test/accuracy"] == test[best_epoch - 1]
 
 
@@ -157,3 +157,53 @@ def test_a_model_that_does_not_say_how_it_was_trained(store, command, windows):
     mlflow.register_model(f"runs:/{run.info.run_id}/model", "mine")
     result = command(cli, "early-stopping", model="mine/1")
     assert str(result.exception).startswith("mine version 1 does not say how it was trained")
+
+
+def test_a_configuration_needs_no_registered_model(store, command, windows):
+    """Tables VI and VII of the report's runs 8 and 7 by one command; nothing is registered."""
+    options = {"data": windows, "protocol": "report", "max_epochs": 3, "patience": 2}
+    result = command(cli, "early-stopping", configuration="30x100x0.1,30x100x0.05", **options)
+    assert result.exception is None, result.output
+    parent, *_ = (r for r in store.search_runs(["0"]) if "mlflow.parentRunId" not in r.data.tags)
+    names = {}
+    for run in store.search_runs(["0"], "tags.stage = 'early-stopping'"):
+        if run.info.run_id != parent.info.run_id:
+            assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+            names[run.info.run_name] = run
+    assert set(names) == {"early stopping run 8", "early stopping run 7"}
+    for number, numeral in ((8, "VI"), (7, "VII")):
+        run = names[f"early stopping run {number}"]
+        assert run.data.params["used/loss"] == "raw"
+        assert run.data.params["options/validation_fraction"] == "0.1"
+        assert run.data.params["seed"] == "42"
+        assert f"Table {numeral}: accuracy at the last step" in result.stdout
+    assert not store.search_registered_models()
+
+
+def test_a_configuration_is_registered_if_it_has_a_name(store, command, windows):
+    options = {"data": windows, "configuration": "20x5x0.1", "max_epochs": 2}
+    result = command(cli, "early-stopping", register_as="mine", **options)
+    assert result.exception is None, result.output
+    version = store.get_model_version_by_alias("mine", "champion")
+    assert "Registered as mine version 1. It is the first champion." in result.stdout
+    assert version.description.startswith("20x5x0.1: stopped after 2 epochs")
+    # What was registered by a configuration can be trained again by its name.
+    again = command(cli, "early-stopping", model="mine@champion", max_epochs=1)
+    assert again.exception is None, again.output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cell": "gru"}, "cell is 'gru', but model 'har-rnn@best' says itself how it is trained"),
+        ({"register_as": "x"}, "register_as is 'x', but model 'har-rnn@best' says itself"),
+        ({"configuration": "30x100"}, "'30x100' is not batch size x units x learning rate"),
+        ({"configuration": "8x4x0.1", "register_as": "a/b"}, "register_as is 'a/b'; a name of"),
+        ({"configuration": "8x4x0.1", "loss": "raw", "activation": "softmax"}, "has sigmoid outp"),
+    ],
+)
+def test_what_contradicts_itself_is_one_line(store, command, options, message):
+    result = command(cli, "early-stopping", **options)
+    error = result.exception
+    assert message in getattr(error, "message", str(error))
+    assert all(run.info.status == "FAILED" for run in store.search_runs(["0"]))

@@ -44,7 +44,7 @@ def test_it_finished_with_all_parameters(run):
         "used/momentum": "0.0",
         "used/weight_decay": "0.0",
         "used/clipnorm": "1.0",
-        "used/loss": "normalised",
+        "used/loss": "softmax",
     }
     assert set(run.data.params) == options | set(used)
     assert used.items() <= run.data.params.items()
@@ -56,8 +56,21 @@ def test_what_the_report_plots_is_there_by_epoch(run, shared_store):
     for split in ("train", "val", "test_by_epoch"):
         for name in ("loss", "accuracy", "top2"):
             history = series(shared_store, run, f"{split}/{name}")
-            assert [step for step, _ in history] == [1, 2, 3]
+            assert [step for step, _ in history] == [0, 1, 2, 3]
             assert all(math.isfinite(value) for _, value in history)
+
+
+def test_the_start_is_told_apart_from_the_first_step(run, shared_store):
+    """Before any step the network guesses (har_rnn, section III); one step changes the loss."""
+    metrics = run.data.metrics
+    for split, by_epoch in (("train", "train"), ("val", "val"), ("test", "test_by_epoch")):
+        for name in ("loss", "accuracy", "top2"):
+            (first, *_) = series(shared_store, run, f"{by_epoch}/{name}")
+            assert first == (0, metrics[f"start_{split}/{name}"])
+        assert metrics[f"start_{split}/loss"] == pytest.approx(math.log(3), abs=0.1)
+        assert metrics[f"first_step_{split}/loss"] != metrics[f"start_{split}/loss"]
+    assert 0 <= metrics["units/hardly_vary"] <= 1
+    assert 0 <= metrics["units/saturated"] <= 1
 
 
 def test_every_split_once_with_the_final_weights(run, shared_store):
@@ -98,10 +111,12 @@ def test_figures_tables_and_description(run, shared_store, artifact):
         "confusion_matrix.png",
         "curves.png",
         "data.txt",
+        "hidden.png",
         "model_summary.txt",
         "parameters.json",
         "parameters.txt",
         "test_by_class.json",
+        "weights.png",
     }
     assert "(3+5+1)*5 = 45" in artifact("parameters.txt")
     note = run.data.tags["mlflow.note.content"]
@@ -153,18 +168,23 @@ def test_the_reports_protocol(store, command, windows):
     assert run.data.params["used/loss"] == "raw"
     assert "used/clipnorm" not in run.data.params
     assert not any(name.startswith(("val/", "final_val/", "gap/")) for name in run.data.metrics)
-    assert len(store.get_metric_history(run.info.run_id, "test_by_epoch/loss")) == 3
+    assert len(store.get_metric_history(run.info.run_id, "test_by_epoch/loss")) == 1 + 3
     assert "validation" not in result.stdout
 
 
 def test_options_beat_the_protocol(store, command, windows):
-    chosen = {"loss": "raw", "clipnorm": 0.5, "validation_fraction": 0.2, "learning_rate": 0.01}
-    more = {"optimizer": "adam", "activation": "softmax", "initializer": "glorot"}
+    chosen = {"loss": "binary", "clipnorm": 0.5, "validation_fraction": 0.2, "learning_rate": 0.01}
+    more = {"optimizer": "adam", "activation": "sigmoid", "initializer": "glorot"}
+    more |= {"schedule": "cosine", "keep": "best"}
     result = command(cli, "rnn", data=windows, **SMALL, **chosen, **more)
     assert result.exception is None, result.output
     (run,) = store.search_runs(["0"])
     params = run.data.params
-    assert params["used/loss"] == "raw"
+    assert params["used/loss"] == "binary"
+    best = int(run.data.metrics["epochs/best"])
+    by_epoch = [m.value for m in store.get_metric_history(run.info.run_id, "val/accuracy")][1:]
+    assert by_epoch.index(max(by_epoch)) == best - 1
+    assert run.data.metrics["final_val/accuracy"] == max(by_epoch)
     assert params["used/clipnorm"] == "0.5"
     assert params["used/learning_rate"] == "0.01"
     assert "used/momentum" not in params
@@ -218,6 +238,13 @@ def test_the_courses_file(store, command, tmp_path):
         ({"validation_fraction": 1}, "'1' is neither a number from 0 to below 1 nor 'auto'"),
         ({"test_subjects": "9,,10"}, "'9,,10' has an empty name in it"),
         ({"protocol": "mine"}, "'mine' is not one of 'tfnets', 'report'"),
+        (
+            {"activation": "softmax", "loss": "raw"},
+            "activation is 'softmax', but loss 'raw' has sigmoid outputs; leave activation out or",
+        ),
+        ({"activation": "sigmoid"}, "'sigmoid', but loss 'softmax' has softmax outputs"),
+        ({"schedule": "step"}, "'step' is not one of 'constant', 'linear', 'cosine'"),
+        ({"keep": "best", "protocol": "report"}, "there is no best epoch to keep"),
         ({"momentum": 1}, "1.0 is not in the range 0<=x<1"),
     ],
 )

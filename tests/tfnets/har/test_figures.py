@@ -12,7 +12,7 @@ CLASSES = ("walking", "upstairs", "sitting", "standing", "laying")
 
 def build(cell="rnn", units=7):
     """Seven units, twelve steps, two channels, five classes: no two alike."""
-    return har.build(cell, input_shape=(12, 2), num_classes=len(CLASSES), units=units)
+    return har.build(cell, input_shape=(12, 2), num_classes=len(CLASSES), units=units, loss="raw")
 
 
 def split(labels):
@@ -133,3 +133,16 @@ def test_a_gate_is_what_its_name_says(cell, first_state):
     blocks = np.split(np.asarray(w_ax.get_array()), len(names), axis=1)
     gates = {name: block @ x[0, 0] for name, block in zip(names, blocks, strict=True)}
     np.testing.assert_allclose(layer(x)[0, 0], first_state(gates), atol=1e-6)
+
+
+def test_the_numbers_beside_the_heat_maps_count_units():
+    model = build()
+    kernel, recurrent, bias, *rest = (0 * w for w in model.get_weights())
+    # Of seven units two are always at 0.99, one swings with the input, four stay at 0.
+    bias[:2], kernel[0, 2] = 3, 5
+    model.set_weights([kernel, recurrent, bias, *rest])
+    x = np.random.default_rng(0).normal(size=(6, 12, 2)).astype(np.float32)
+    assert np.tanh(5 * x[..., 0]).std() > 0.1
+    shares = figures.unit_shares(model, x)
+    swinging = (np.abs(np.tanh(5 * x[..., 0])) > 0.95).mean() > 0.5
+    assert shares == pytest.approx({"hardly_vary": 6 / 7, "saturated": (2 + swinging) / 7})
