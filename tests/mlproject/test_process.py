@@ -51,6 +51,7 @@ def test_mlflow_run_trains_with_every_parameter(store, start):
     words = (*TINY, "--words", "yes,left", "--seed", "3", "--pooling", "flatten")
     words += ("--learning-rate", "1e-2", "--reset-after", "true", "--recurrent-bias", "True")
     words += ("--optimizer", "sgd", "--momentum", "0.5", "--weight-decay", "0")
+    words += ("--initializer", "torch")
     process = start(*project(*words, entry="speech_gru"))
     assert process.wait() == 0, process.said
     run = the_run(store)

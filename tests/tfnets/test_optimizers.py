@@ -29,7 +29,7 @@ def test_training_makes_pytorchs_steps(golden, name):
     if golden.name != "speech_gru":
         # Where Keras has one bias, PyTorch's second was frozen at zero.
         weights = {k: a * 0 if "bias_hh" in k else a for k, a in weights.items()}
-    model, loss = golden.build(), golden.loss()
+    model, loss = golden.build(), golden.loss
     torch_weights.load(model, weights)
     optimizer = optimizers.build(**OF_PYTORCH[name])
     expected = golden.part("losses")[name]
