@@ -34,7 +34,10 @@ class Ranked:
 
     @property
     def score(self) -> float:
-        """What is ranked by: high accuracy, low deviation (har_rnn, option c)."""
+        """What is ranked by: high accuracy, low deviation.
+
+        The rule is ours. har_rnn (section II-C) states none, and picks otherwise.
+        """
         return self.mean - self.deviation
 
 

@@ -9,7 +9,7 @@ from mlproject import tracking
 from tfnets import tables, training
 from tfnets.dataset import Dataset
 
-# What "auto" means: the report to the letter, or the way that learns.
+# What "auto" means: the report as it can be read, or the way that learns.
 PROTOCOLS = {
     "report": {"loss": "raw", "clipnorm": 0.0, "validation_fraction": 0.0},
     "tfnets": {"loss": "softmax", "clipnorm": 1.0, "validation_fraction": 0.1},
