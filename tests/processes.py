@@ -15,7 +15,7 @@ import mlflow
 import pytest
 from mlflow.pyfunc import scoring_server
 
-from mlproject import interrupt
+from mlproject.process import signals
 
 # In seconds: for what hangs, not for what is slow on a busy machine.
 PATIENCE = 300
@@ -78,7 +78,7 @@ def starter(folder):
 @contextlib.contextmanager
 def default_signals():
     """Tests can themselves run under nohup or in the background; their processes must not."""
-    ignored = [each for each in interrupt.SIGNALS if signal.getsignal(each) == signal.SIG_IGN]
+    ignored = [each for each in signals.SIGNALS if signal.getsignal(each) == signal.SIG_IGN]
     for each in ignored:
         signal.signal(each, signal.SIG_DFL)
     try:

@@ -29,7 +29,7 @@ def keras_of_others(tmp_path_factory):
 @pytest.fixture(scope="session")
 def dask_client(keras_of_others):
     """Of a cluster as a sweep starts it, but kept: its processes take seconds to start."""
-    from mlproject import cluster
+    from mlproject.sweeps import cluster
 
     with contextlib.ExitStack() as stack:
         with mock.patch.dict(os.environ, keras_of_others):  # a sweep's workers decide themselves
@@ -40,7 +40,7 @@ def dask_client(keras_of_others):
 @pytest.fixture(scope="module")
 def one_cluster(dask_client):
     """Sweeps of the module share a cluster; in processes of their own they start one."""
-    from mlproject import cluster
+    from mlproject.sweeps import cluster
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cluster, "_local", lambda stack, trials: dask_client)

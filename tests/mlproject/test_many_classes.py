@@ -8,9 +8,10 @@ import mlflow
 import numpy as np
 import pytest
 
-from mlproject import fitting, tracking
 from mlproject.har.commands import cli as har
 from mlproject.speech.commands import cli as speech
+from mlproject.tracking import limits
+from mlproject.tracking.lifecycle import start_run
 
 TRAININGS = {
     "speech": (speech, "fc", {"epochs": 1, "batch_size": 100}),
@@ -65,7 +66,7 @@ def test_what_is_too_long_is_cut_and_an_artifact_has_all_of_it(store):
     words = ",".join(f"w{n}" for n in range(2000))
     subjects = ", ".join(map(str, range(3000)))
     table = "```\n" + "row\n" * 4000 + "```\n"
-    with tracking.run("x", task="har", stage="train", parameters={"words": words, "a": 1}) as run:
+    with start_run("x", task="har", stage="train", options={"words": words, "a": 1}) as run:
         run.log_tags({"data.train_subjects": subjects, "short": "b"})
         run.describe(table)
     (run,) = store.search_runs(["0"])
@@ -86,11 +87,11 @@ def test_what_is_too_long_is_cut_and_an_artifact_has_all_of_it(store):
 
 def test_names_are_kept_whole_as_many_as_fit():
     names = ["alpha", "beta", "gamma"]
-    assert fitting.names(names, 18, "x") == "alpha, beta, gamma"
+    assert limits.names(names, 18, "x") == "alpha, beta, gamma"
     many = ["alpha"] * 100
-    assert fitting.names(many, 40, "all.txt") == "alpha, alpha ... (100, all in all.txt)"
-    assert fitting.names(["a" * 99], 30, "f") == "aaaaaaaaaaaaa ... (1, all in f)"[-30:]
-    assert fitting.text("short", 5, "f") == fitting.markdown("short", 5, "f") == "short"
-    assert fitting.markdown("some text\n" * 9, 60, "f") == (
+    assert limits.names(many, 40, "all.txt") == "alpha, alpha ... (100, all in all.txt)"
+    assert limits.names(["a" * 99], 30, "f") == "aaaaaaaaaaaaa ... (1, all in f)"[-30:]
+    assert limits.text("short", 5, "f") == limits.markdown("short", 5, "f") == "short"
+    assert limits.markdown("some text\n" * 9, 60, "f") == (
         "some text\nsome text\n\n... (90 characters, all in f)"
     )

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+import psutil
 import pytest
 
-from mlproject import circumstances
 from mlproject.speech.commands import cli
 from processes import ask_as_a_server_does, wait_for, where_nothing_is_installed
 from tfnets.speech import wav
@@ -39,10 +39,9 @@ def the_run(store):
 
 def has_started(word, process):
     """Whether a process has a child with a word in its command."""
-    for each in Path("/proc").glob("[0-9]*"):
-        stat = circumstances._stat(int(each.name))
-        with contextlib.suppress(OSError):  # it has ended meanwhile
-            if stat and int(stat[1]) == process.pid and word in (each / "cmdline").read_text():
+    with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+        for child in psutil.Process(process.pid).children():
+            if any(word in part for part in child.cmdline()):
                 return True
     return False
 
@@ -168,9 +167,9 @@ def with_signal(method, when):
 
 method, when, *sys.argv[1:] = sys.argv[1:]
 setattr(MlflowClient, method, with_signal(getattr(MlflowClient, method), when))
-from mlproject import command
 from mlproject.speech.commands import cli
-command.main(cli)
+from mlproject.tracking.task import main
+main(cli)
 """
 
 
@@ -196,9 +195,9 @@ def with_signal(connection, cursor, statement, *rest):
     if statement.startswith("INSERT INTO metrics"):  # written, and not committed
         os.kill(os.getpid(), signal.SIGTERM)
 
-from mlproject import command
 from mlproject.speech.commands import cli
-command.main(cli)
+from mlproject.tracking.task import main
+main(cli)
 """
 
 
@@ -214,19 +213,19 @@ def test_a_signal_in_the_middle_of_a_transaction(store, start):
 def test_a_signal_that_python_loses_is_remembered():
     code = """
 import os, signal
-from mlproject import interrupt
+from mlproject.process import signals
 
 class Dying:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGTERM)
         sum(range(1000))  # here the signal's exception comes, and is forgotten
 
-interrupt.listen()
+signals.install()
 Dying()
 print("went on")
 try:
-    interrupt.check()
-except interrupt.Interrupted as error:
+    signals.check()
+except signals.Interrupted as error:
     print(error)
 
 class HalfMade:
@@ -262,9 +261,9 @@ def fail(*args, **kwargs):
     raise MlflowException("the server is gone\\nand will not come back")
 
 MlflowClient.log_batch = fail
-from mlproject import command
 from mlproject.speech.commands import cli
-command.main(cli)
+from mlproject.tracking.task import main
+main(cli)
 """
     process = start(sys.executable, "-c", code, "fc", *TINY)
     assert process.wait() == 1
@@ -278,11 +277,11 @@ def test_a_signal_that_the_process_was_started_to_ignore_stays_ignored(start):
     """As with nohup, or a job in the background of a script."""
     code = """
 import os, signal
-from mlproject import interrupt
+from mlproject.process import signals
 
-interrupt.listen()
+signals.install()
 os.kill(os.getpid(), signal.SIGHUP)
-interrupt.check()
+signals.check()
 print("goes on")
 os.kill(os.getpid(), signal.SIGTERM)
 """

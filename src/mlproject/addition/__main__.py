@@ -1,7 +1,7 @@
 """``python -m mlproject.addition rnn | study | add``."""
 
-from mlproject import command
 from mlproject.addition.commands import cli
+from mlproject.tracking.task import main
 
 if __name__ == "__main__":
-    command.main(cli)
+    main(cli)

@@ -2,17 +2,15 @@
 
 from dataclasses import dataclass
 
-import mlflow
-from mlflow.exceptions import MlflowException
-
-from mlproject import models, tracking
+from mlproject.tracking import models
+from mlproject.tracking.run import Run
 from tfnets.addition import exact_sum
-from tfnets.errors import InputError, first_line
+from tfnets.errors import InputError
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model takes for a sum; ``print`` it.
+    """A model's answer; ``print`` it.
 
     Attributes:
         a: A number.
@@ -41,30 +39,28 @@ class Answer:
         return f"{self.a} + {self.b} = {self.sum}\n{verdict}\n{model}"
 
 
-def add(a: str, b: str, model: str, run: tracking.Run) -> Answer:
-    """Asks a model for a sum.
+def add(a: str, b: str, model: str, run: Run) -> Answer:
+    """Adds two numbers with a model.
 
     Args:
         a: A number in the model's base, of no more digits than it was trained for.
         b: Another.
-        model: As for :func:`mlproject.models.load`.
-        run: In whose experiment the latest model is looked for first.
+        model: As for :func:`mlproject.tracking.models.load_program`.
+        run: Its experiment is searched first for the latest model.
 
     Raises:
         InputError: For what is no such number, or a model that does not add.
     """
-    loaded, uri, name = models.load(model, "numbers", run, mlflow.pyfunc)
-    about = loaded.metadata.metadata or {}
-    if "seq_len" not in about or "base" not in about:
-        raise InputError(f"model {uri} adds no numbers; a model of a run of addition is needed.")
-    try:
-        (said,) = loaded.predict([{"a": a, "b": b}])["sum"]
-    except MlflowException as error:
-        raise InputError(f"{first_line(error)}.") from None
-    return Answer(a, b, said, exact_sum(a, b, about["base"]), uri, name)
+    program = models.load_program(model, "numbers", run)
+    if "seq_len" not in program.about or "base" not in program.about:
+        raise InputError(
+            f"model {program.uri} adds no numbers; a model of a run of addition is needed."
+        )
+    (answer,) = program.predict([{"a": a, "b": b}], "sum")
+    return Answer(a, b, answer, exact_sum(a, b, program.about["base"]), program.uri, program.run)
 
 
-def log(answer: Answer, run: tracking.Run) -> None:
+def log(answer: Answer, run: Run) -> None:
     """Logs what was answered."""
     run.log_tags(
         {

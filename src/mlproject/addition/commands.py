@@ -1,23 +1,25 @@
-"""The commands, what each of their options means, and nothing else."""
+"""The commands and what each of their options means."""
 
 from pathlib import Path
 
 import click
 
-from mlproject import command
-from mlproject.addition.studies import STUDIES
-from mlproject.options import (
+from mlproject.addition.published import STUDIES
+from mlproject.process.imports import late_imports
+from mlproject.process.options import (
     ON_DASK,
     AutoFloat,
     AutoSeveral,
     OneOf,
     Several,
+    add_options,
     checkpoint,
-    options,
+    defaults,
     skip,
 )
+from mlproject.tracking.task import Task
 
-TASK = command.Task("addition")
+TASK = Task("addition")
 SEED = click.IntRange(0, 2**32 - 1)
 COUNT = click.IntRange(1, 2**31 - 1)
 LENGTH = click.IntRange(2, 10_000)
@@ -88,7 +90,7 @@ def cli():
 )
 @click.option("--hidden-size", type=COUNT, default=64, help="Units of each recurrent layer.")
 @click.option("--num-layers", type=COUNT, default=2, help="Recurrent layers.")
-@options(LENGTHS, TRAINING)
+@add_options(LENGTHS, TRAINING)
 @click.option(
     "--optimizer",
     type=click.Choice(["adam", "sgd"]),
@@ -99,13 +101,13 @@ def cli():
     "--momentum",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.0,
-    help="Of sgd; adam has none and ignores it.",
+    help="SGD only; ignored by Adam.",
 )
 @click.option(
     "--nesterov",
     type=bool,
     default=False,
-    help="Whether sgd looks a step of momentum ahead; adam ignores it.",
+    help="Nesterov momentum; SGD only, ignored by Adam.",
 )
 @click.option(
     "--learning-rate",
@@ -120,11 +122,14 @@ def cli():
     help="Decides the initial weights and the pairs that are drawn.",
 )
 @register_as("auto")
-def rnn(**parameters):
+def rnn(**options):
     """Train the adder of report addition_rnn (17,482 parameters)."""
-    name = f"{parameters['cell']} {parameters['hidden_size']} {parameters['optimizer']}"
-    with TASK.run(f"{name} seed {parameters['seed']}", "train", _shown(parameters)) as run:
-        click.echo(TASK.imported("train").train(parameters, run))
+    name = f"{options['cell']} {options['hidden_size']} {options['optimizer']}"
+    with TASK.start_run(f"{name} seed {options['seed']}", "train", options) as run:
+        with late_imports():
+            from mlproject.addition.settings import resolve
+            from mlproject.addition.train import train
+        click.echo(train(resolve(options), run))
 
 
 @cli.command("study")
@@ -145,61 +150,57 @@ def rnn(**parameters):
     default="0",
     help="Train each with these seeds, separated by commas.",
 )
-@options(TRAINING, ON_DASK)
-def study(**parameters):
+@add_options(TRAINING, ON_DASK)
+def study(**options):
     """Vary one thing at a time, as the report does, and set the results beside its own."""
-    if parameters["values"] != "report":
-        parameters["values"] = _values(parameters["study"], parameters["values"])
-    defaults = {option.name: option.default for option in cli.commands["rnn"].params}
-    shown = parameters | {"seeds": ",".join(map(str, parameters["seeds"]))}
-    if parameters["values"] != "report":
-        shown["values"] = ",".join(map(str, parameters["values"]))
-    name = f"study {parameters['study']}, seeds {shown['seeds']}"
-    with TASK.run(name, "study", shown) as run:
-        click.echo(TASK.imported("study").study(parameters, defaults, run))
+    if options["values"] != "report":
+        options["values"] = _values(options["study"], options["values"])
+    of_training = defaults(cli.commands["rnn"])
+    name = f"study {options['study']}, seeds {','.join(map(str, options['seeds']))}"
+    with TASK.start_run(name, "study", options) as run:
+        with late_imports():
+            from mlproject.addition.sweep import study
+        click.echo(study(options, of_training, run))
 
 
 @cli.command("from-torch")
-@options([checkpoint("a PyTorch module that adds, such as the report's"), skip()], LENGTHS)
+@add_options([checkpoint("a PyTorch module that adds, such as the report's"), skip()], LENGTHS)
 @register_as("none")
-def from_torch(**parameters):
+def from_torch(**options):
     """Take over an adder that was trained in PyTorch, evaluate it, make it deployable.
 
     It must see what the report's sees: at each step a digit of either number, the least
     significant first, with zeros behind.
     """
-    name = f"from torch {Path(parameters['checkpoint']).name}"
-    with TASK.run(name, "import", _shown(parameters)) as run:
-        click.echo(TASK.imported("from_torch").from_torch(parameters, run))
+    name = f"from torch {Path(options['checkpoint']).name}"
+    with TASK.start_run(name, "import", options) as run:
+        with late_imports():
+            from mlproject.addition.from_torch import from_torch
+        click.echo(from_torch(options, run))
 
 
 @cli.command("add")
-@click.option("--a", required=True, help="A number, such as 123456789.")
-@click.option("--b", required=True, help="Another.")
+@click.argument("numbers", nargs=-1, metavar="[A B]")
+@click.option("--a", help="A number, such as 123456789.")
+@click.option("--b", help="Another.")
 @click.option(
     "--model",
     default="models:/adder@champion",
     help="A model URI such as models:/adder-base2@champion, a run's id, or 'latest' (the newest "
     "finished training, of this experiment if it has one).",
 )
-def add(**parameters):
-    """Say what a trained network takes for the sum of two numbers, and whether it is right."""
-    with TASK.run("add", "add", parameters) as run:
-        module = TASK.imported("add")
-        answer = module.add(parameters["a"], parameters["b"], parameters["model"], run)
+def add(numbers, **options):
+    """Add two numbers with a trained network, and check the sum: add 57 68."""
+    if len(numbers) == 2 and options["a"] is options["b"] is None:
+        options["a"], options["b"] = numbers
+    elif numbers or None in (options["a"], options["b"]):
+        raise click.UsageError("two numbers are needed: add 57 68, or add --a 57 --b 68.")
+    with TASK.start_run("add", "add", options) as run:
+        with late_imports():
+            from mlproject.addition.add import add, log
+        answer = add(options["a"], options["b"], options["model"], run)
         click.echo(answer)  # first of all: no trouble with logging may cost the answer
-        module.log(answer, run)
-
-
-def _shown(parameters: dict) -> dict:
-    """The parameters as a user gives them."""
-    lengths = parameters["lengths"]
-    if lengths != "auto":
-        lengths = ",".join(map(str, lengths))
-    shown = parameters | {"lengths": lengths}
-    if "skip" in parameters:
-        shown["skip"] = ",".join(parameters["skip"]) or "none"
-    return shown
+        log(answer, run)
 
 
 def _values(study: str, given: str) -> tuple:

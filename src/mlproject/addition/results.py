@@ -1,110 +1,172 @@
-"""What a command's options mean."""
+"""What every run with an adder logs of its test and its deployable model, and registers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+
+import keras
 
 import tfnets.addition
-from mlproject import registry
-from tfnets import training
-from tfnets.dataset import Dataset
+from mlproject.addition.settings import ALMOST_ALL, Test
+from mlproject.tracking import models, registry
+from mlproject.tracking.registry import CHAMPION
+from mlproject.tracking.run import Run
+from mlproject.tracking.summaries import count, log_network
+from tfnets import tables
+from tfnets.addition import Adder
+from tfnets.dataset import Dataset, Split
+from tfnets.parameters import Derivation
 
-# PyTorch's default of adam as in the report, and one at which sgd learns in time.
-_LEARNING_RATES = {"adam": 0.001, "sgd": 0.1}
-
-# After so many steps the network is looked at.
-_EVERY = 50
-
-# What "steps/to_99" waits for in the validation, and a champion needs in the test.
-ALMOST_ALL = 0.99
-
-
-@dataclass(frozen=True)
-class Test:
-    """What an adder is tested on and registered as, each ``auto`` replaced.
-
-    Attributes:
-        data: Options of :func:`tfnets.addition.load`.
-        lengths: Other values of ``seq_len`` to test at.
-        register_as: Name in the model registry, or none.
-    """
-
-    data: dict
-    lengths: tuple[int, ...]
-    register_as: str | None
+_SERVED = Path(__file__).with_name("served.py")
+_EXAMPLE = {"a": "1", "b": "1"}  # there are these in any base
+_MOST_MISTAKES = 5
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The options of a training, each ``auto`` replaced.
+class Evaluated:
+    """An adder with what the test says of it, logged.
 
     Attributes:
-        recipe: How to train.
-        network: Options of :func:`tfnets.addition.build`.
-        test: What to test on, of which the data are trained on, too.
+        lengths: Accuracy on held-out pairs by ``seq_len``, by columns; the first row is the
+            test, at the length that the adder is for.
+        mistakes: The first mistakes of the test, then of other lengths, by columns.
+        table: Where the network's parameters come from.
     """
 
-    recipe: training.Recipe
-    network: dict
-    test: Test
+    lengths: dict[str, list]
+    mistakes: dict[str, list]
+    table: Derivation
+
+    @property
+    def accuracy(self) -> float:
+        """The share of the test's sums that are right."""
+        return self.lengths["accuracy"][0]
+
+    def __str__(self) -> str:
+        columns = {"numbers of": [count(n - 1, "digit") for n in self.lengths["seq_len"]]}
+        columns["numbers of"][0] += " (test)"
+        for name, words in (("accuracy", "exact match"), ("digit_accuracy", "digits right")):
+            columns[words] = [f"{value:.4f}" for value in self.lengths[name]]
+        columns["pairs"] = [f"{pairs:,}" for pairs in self.lengths["pairs"]]
+        parts = [tables.text(columns), "No mistakes in these."]
+        if self.mistakes["a"]:
+            rows = {name: [_cut(str(v)) for v in each] for name, each in self.mistakes.items()}
+            parts[1] = f"The first mistakes\n\n{tables.text(rows)}"
+        return "\n\n".join(parts)
 
 
-def settings(parameters: dict) -> Settings:
-    """What a command's options mean.
+def log_data(data: Dataset, cell: str, run: Run) -> None:
+    """Logs what a network is trained or evaluated on, and which it is."""
+    run.log_dataset(data)
+    run.log_tags({"model": cell, "inputs": "numbers", "data.split": data.split_kind})
+
+
+def evaluate(
+    network: keras.Model,
+    evaluate_loss: Callable[[Split], dict[str, float]],
+    data: Dataset,
+    test: Test,
+    run: Run,
+) -> Evaluated:
+    """Logs a network, its deployable model, and what the test and other lengths say of it.
 
     Args:
-        parameters: The command's options by name.
-
-    Raises:
-        InputError: For a value that does not fit.
+        network: From :func:`tfnets.addition.build`, with its weights.
+        evaluate_loss: Its loss on a split, among its metrics.
+        data: From :func:`tfnets.addition.load`.
+        test: What to test on.
+        run: Where to log.
     """
-    given = dict(parameters)
-    if given["learning_rate"] == "auto":
-        given["learning_rate"] = _LEARNING_RATES[given["optimizer"]]
-    taken = ("batch_size", "optimizer", "learning_rate", "momentum", "nesterov", "seed", "steps")
-    recipe = training.Recipe(
-        epochs=looks(given["steps"]),
-        weight_decay=0.0,
-        **{key: given[key] for key in taken},
-    )
-    names = ("cell", "base", "embedding_dim", "hidden_size", "num_layers", "initializer", "seed")
-    return Settings(recipe, {key: given[key] for key in names}, test_of(given, given["base"]))
+    table = log_network(network, run)
+    models.log_program(run, _SERVED, network, _EXAMPLE, ("sum",), test.data)
+    base, seq_len = test.data["base"], test.data["seq_len"]
+    adder = Adder(network, seq_len, base)
+    lengths = {"seq_len": [], "accuracy": [], "digit_accuracy": [], "pairs": []}
+    mistakes: dict[str, list] = {}
+    for length in (seq_len, *test.lengths):
+        split = data.test
+        if length != seq_len:
+            split = tfnets.addition.held_out(length, base, len(data.test))
+        if not len(split):  # of so short numbers none are held out
+            continue
+        missing = _MOST_MISTAKES - len(mistakes.get("a", ()))
+        metrics, wrong = adder.judge(split, missing)
+        if length == seq_len:
+            of_test = evaluate_loss(split) | metrics
+            run.log_metrics({f"test/{name}": value for name, value in of_test.items()})
+        run.log_metrics({f"by_length/{name}": value for name, value in metrics.items()}, length)
+        for name, value in ({"seq_len": length, "pairs": len(split)} | metrics).items():
+            lengths[name].append(value)
+        for name, values in wrong.items():
+            mistakes[name] = mistakes.get(name, []) + values
+    run.log_table(lengths, "lengths.json")
+    run.log_table(mistakes, "mistakes.json")
+    return Evaluated(lengths, mistakes, table)
 
 
-def test_of(parameters: dict, base: int) -> Test:
-    """What a command's options mean for what comes after a network has its weights.
+def describe(about: str, evaluated: Evaluated, data: Dataset, run: Run) -> None:
+    """Logs the description that the UI shows on top of a run.
 
     Args:
-        parameters: The command's options by name.
-        base: Of the number system.
-
-    Raises:
-        InputError: For what cannot be the name of a registered model.
+        about: How the network came to its weights; goes on after a comma.
+        evaluated: What the test says of it.
+        data: What it was tested on.
+        run: Where to log.
     """
-    seq_len, name = parameters["seq_len"], parameters["register_as"]
-    if name == "auto":
-        name = "adder" if base == 10 else f"adder-base{base}"
-    lengths = parameters["lengths"]
-    if lengths == "auto":
-        lengths = (max(2, seq_len // 2), 2 * seq_len, 10 * seq_len)
-    if name != "none":
-        registry.check_name(name)
-    return Test(
-        {"seq_len": seq_len, "base": base},
-        tuple(length for length in lengths if length != seq_len),
-        None if name == "none" else name,
-    )
+    serve = f"mlflow models serve -m runs:/{run.id}/model --env-manager local -p 5001"
+    lines = [
+        f"**{evaluated.accuracy:.4f}** of the sums are right on *{data.name}*, "
+        f"{evaluated.table.total:,} parameters, {about}",
+        f"```\n{evaluated}\n```",
+        "The deployed model takes numbers as strings:",
+        f"```\n{serve}\n```",
+        "Where the parameters come from:",
+        f"```\n{evaluated.table}\n```",
+    ]
+    run.describe("\n\n".join(lines))
 
 
-def looks(steps: int) -> int:
-    """How many times a network is looked at during its training."""
-    return -(-steps // _EVERY)
+def register(test: Test, evaluated: Evaluated, run: Run) -> list[tuple[str, str]]:
+    """Registers the run's model if it is to be, which may become the champion.
+
+    Returns:
+        What a summary says of it.
+    """
+    if test.register_as is None:
+        return []
+    return [("Registered", _register(test, evaluated, run))]
 
 
-def last_steps(steps: int) -> int:
-    """Over how many steps, the last of a training, its last ``train/loss`` is the mean."""
-    times = looks(steps)
-    return steps - steps * (times - 1) // times
+def _register(test: Test, evaluated: Evaluated, run: Run) -> str:
+    """What became of it, in words."""
+    name, seq_len = test.register_as, test.data["seq_len"]
+    accuracy = evaluated.accuracy
+    tags = {"accuracy": str(accuracy), "seq_len": str(seq_len), "base": str(test.data["base"])}
+    words = f"{accuracy:.4f} of the sums of numbers of {count(seq_len - 1, 'digit')}"
+    version = registry.register(name, run.id, tags, f"{run.name}: {words} are right.")
+    number = registry.aliases(name).get(CHAMPION)
+    if number is not None:
+        champion = registry.find(f"{name}/{number}")
+        theirs = {"accuracy": "0", "seq_len": "2"} | champion.tags
+        if merit(theirs) >= merit(tags):
+            digits = count(int(theirs["seq_len"]) - 1, "digit")
+            right = float(theirs["accuracy"])
+            return f"{version}; the champion stays {champion}, {right:.4f} of {digits}"
+    registry.alias(version, CHAMPION)
+    return f"{version}, the champion"
 
 
-def load(chosen: Test) -> Dataset:
-    """Makes the data that an adder is tested on, and trained on."""
-    return tfnets.addition.load(**chosen.data)
+def merit(tags: dict[str, str]) -> tuple:
+    """Who adds nearly always beats who does not; of the former who adds longer numbers leads.
+
+    Accuracies at different lengths say little of each other: short numbers are easy.
+    """
+    accuracy, seq_len = float(tags["accuracy"]), int(tags["seq_len"])
+    if accuracy >= ALMOST_ALL:
+        return True, seq_len, accuracy
+    return False, accuracy, seq_len
+
+
+def _cut(number: str) -> str:
+    """A number without its middle if it is long."""
+    return number if len(number) <= 24 else f"{number[:10]}...{number[-10:]}"

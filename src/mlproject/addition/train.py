@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import tfnets.addition
-from mlproject import tracking
-from mlproject.addition.judged import Judged, describe, judge, log_data, register
-from mlproject.addition.results import ALMOST_ALL, load, settings
-from mlproject.results import log_times, optimizer, summary
+from mlproject.addition.results import Evaluated, describe, evaluate, log_data, register
+from mlproject.addition.settings import ALMOST_ALL, Settings, load
+from mlproject.tracking.run import Run
+from mlproject.tracking.summaries import log_times, optimizer, summary
 from tfnets import training
 from tfnets.addition import figures
 from tfnets.dataset import Dataset
@@ -20,43 +20,42 @@ class Result:
     Attributes:
         trained: The training.
         history: The metrics that were logged at each step.
-        judged: What the test says of it.
+        evaluated: What the test says of it.
         to_99: After how many steps 99 % of the validation was right; None for never.
     """
 
     trained: training.Trained
     history: dict[int, dict[str, float]]
-    judged: Judged
+    evaluated: Evaluated
     to_99: int | None
 
 
-def train(parameters: dict, run: tracking.Run) -> str:
+def train(settings: Settings, run: Run) -> str:
     """Trains and evaluates one network, logs everything about it, registers it.
 
     Args:
-        parameters: The command's options by name.
+        settings: What to build, train and test.
         run: Where to log.
 
     Returns:
         A summary for the user.
     """
-    chosen = settings(parameters)
-    data = load(chosen.test)
-    result = train_on(data, parameters, run)
+    data = load(settings.test.data)
+    result = train_on(data, settings, run)
     run.log_figure(figures.curves(result.history, f"{run.name}: {data.name}"), "curves.png")
-    registered = register(chosen.test, result.judged, run)
+    registered = register(settings.test, result.evaluated, run)
     log_times(run)
     trained = result.trained
     share = trained.drawing / trained.seconds
     reached = "not reached" if result.to_99 is None else f"after {result.to_99:,} steps"
     rest = duration(run.elapsed - trained.seconds - run.seconds)
-    return f"\n{result.judged}\n" + summary(
+    return f"\n{result.evaluated}\n" + summary(
         ("Data", f"{data.name}, drawn anew for every step; held out {data.split_kind}"),
-        ("Parameters", f"{result.judged.table.total:,}"),
+        ("Parameters", f"{result.evaluated.table.total:,}"),
         ("99 % right", f"{reached} (validation)"),
         (
             "Training time",
-            f"{duration(trained.seconds)} for {chosen.recipe.steps:,} steps; "
+            f"{duration(trained.seconds)} for {settings.recipe.steps:,} steps; "
             f"{100 * share:.1f} % of it for drawing numbers",
         ),
         ("Wall time", f"{duration(run.elapsed)}: logging {duration(run.seconds)}, rest {rest}"),
@@ -65,19 +64,16 @@ def train(parameters: dict, run: tracking.Run) -> str:
     )
 
 
-def train_on(
-    data: Dataset, parameters: dict, run: tracking.Run, *, progress: bool = True
-) -> Result:
+def train_on(data: Dataset, settings: Settings, run: Run, *, progress: bool = True) -> Result:
     """Trains and evaluates one network; logs all but figures.
 
     Args:
-        data: From :func:`tfnets.addition.load`, for the same options.
-        parameters: The command's options by name.
+        data: From :func:`tfnets.addition.load`, by the same settings.
+        settings: What to build, train and test.
         run: Where to log.
         progress: Whether to print a line every few steps.
     """
-    chosen = settings(parameters)
-    recipe, network = chosen.recipe, chosen.network
+    recipe, network = settings.recipe, settings.network
     execution = tfnets.addition.execution(network["cell"], recipe.batch_size)
     # The options say "auto"; these are the ones in use.
     run.log_parameters({f"used/{key}": value for key, value in recipe.step.items()})
@@ -99,7 +95,7 @@ def train_on(
         objective=tfnets.addition.OBJECTIVE,
         execution=execution,
     )
-    judged = judge(trained.model, trained.evaluate, data, chosen.test, run)
+    evaluated = evaluate(trained.model, trained.evaluate, data, settings.test, run)
     right = {step: metrics["val/accuracy"] for step, metrics in history.items()}
     to_99 = next((step for step, share in right.items() if share >= ALMOST_ALL), None)
     once = {"time/train_s": trained.seconds, "time/draw_s": trained.drawing}
@@ -111,5 +107,5 @@ def train_on(
         f"after {recipe.steps:,} steps of {recipe.batch_size} pairs "
         f"({duration(trained.seconds)}) with {optimizer(recipe.optimizer, recipe.step)}{reached}."
     )
-    describe(about, judged, data, run)
-    return Result(trained, history, judged, to_99)
+    describe(about, evaluated, data, run)
+    return Result(trained, history, evaluated, to_99)

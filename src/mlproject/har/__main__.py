@@ -1,7 +1,7 @@
 """``python -m mlproject.har rnn | sweep | early-stopping | all``."""
 
-from mlproject import command
 from mlproject.har.commands import cli
+from mlproject.tracking.task import main
 
 if __name__ == "__main__":
-    command.main(cli)
+    main(cli)

@@ -1,48 +1,44 @@
-"""The commands, what each of their options means, and nothing else."""
+"""The commands and what each of their options means."""
 
 import click
 
-from mlproject import command
-from mlproject.options import ON_DASK, AutoFloat, AutoList, OneOf, Several, options
+from mlproject.har.published import RUNS, Configuration
+from mlproject.process.imports import late_imports
+from mlproject.process.options import (
+    ON_DASK,
+    AutoFloat,
+    AutoList,
+    OneOf,
+    Several,
+    add_options,
+    defaults,
+)
+from mlproject.tracking.task import Task
 
 # Two threads at one small product are slower than one, and add up in another order.
-TASK = command.Task("har", threads=1)
+TASK = Task("har", threads=1)
 SEED = click.IntRange(0, 2**32 - 1)
 
 
-class Configuration(click.ParamType):
-    """Batch size, units and learning rate, ``30x100x0.1``; becomes a triple."""
+class ConfigurationType(click.ParamType):
+    """Batch size, units and learning rate, ``30x100x0.1``; becomes a :class:`Configuration`."""
 
     name = "batch x units x rate"
 
-    def convert(self, value, param, ctx) -> tuple[int, int, float]:
-        """The triple."""
-        if isinstance(value, tuple):
+    def convert(self, value, param, ctx) -> Configuration:
+        """The configuration."""
+        if isinstance(value, Configuration):
             return value
         try:
             batch, units, rate = value.lower().split("x")
-            triple = int(batch), int(units), float(rate)
+            found = Configuration(int(batch), int(units), float(rate))
         except ValueError:
-            triple = (0, 0, 0.0)
-        if min(triple) <= 0 or not triple[2] < float("inf"):
+            found = Configuration(0, 0, 0.0)
+        if min(found) <= 0 or not found.learning_rate < float("inf"):
             what = "batch size x units x learning rate, such as 30x100x0.1"
             self.fail(f"{value!r} is not {what}.", param, ctx)
-        return triple
+        return found
 
-
-# Table I of the report, a line a run.
-CONFIGURATIONS = ",".join(
-    (
-        "10x50x0.05",
-        "10x50x0.1",
-        "10x100x0.05",
-        "10x100x0.1",
-        "30x50x0.05",
-        "30x50x0.1",
-        "30x100x0.05",
-        "30x100x0.1",
-    )
-)
 
 DATA = (
     click.option(
@@ -161,8 +157,8 @@ A_SEED = click.option(
 SWEEP = (
     click.option(
         "--configurations",
-        type=Several(Configuration()),
-        default=CONFIGURATIONS,
+        type=Several(ConfigurationType()),
+        default=",".join(map(str, RUNS)),
         help="What to compare: batch size x units x learning rate, separated by commas; by "
         "default the eight runs of the report.",
     ),
@@ -209,7 +205,7 @@ def cli():
 
 
 @cli.command("rnn")
-@options(DATA, METHOD)
+@add_options(DATA, METHOD)
 @click.option(
     "--batch-size", type=click.IntRange(1, 2**31 - 1), default=30, help="Windows a step."
 )
@@ -220,21 +216,26 @@ def cli():
     default="auto",
     help="The optimizer's step size; 'auto' is 0.1 of sgd, 0.003 of adam.",
 )
-@options([EPOCHS])
-@options([A_SEED])
-def rnn(**parameters):
+@add_options([EPOCHS])
+@add_options([A_SEED])
+def rnn(**options):
     """Train one many-to-many network of report har_rnn (11,006 parameters; its run 8)."""
-    name = f"{parameters['cell']} {parameters['units']} {parameters['optimizer']}"
-    with TASK.run(f"{name} seed {parameters['seed']}", "train", parameters) as run:
-        click.echo(TASK.imported("train").train(parameters, run))
+    name = f"{options['cell']} {options['units']} {options['optimizer']}"
+    with TASK.start_run(f"{name} seed {options['seed']}", "train", options) as run:
+        with late_imports():
+            from mlproject.har.settings import resolve
+            from mlproject.har.train import train
+        click.echo(train(resolve(options), run))
 
 
 @cli.command("sweep")
-@options(SWEEP, DATA, METHOD)
-def sweep(**parameters):
+@add_options(SWEEP, DATA, METHOD)
+def sweep(**options):
     """Train every configuration with every seed, rank them, register the best two."""
-    with TASK.run(_name("sweep", parameters), "sweep", _shown(parameters)) as run:
-        click.echo(TASK.imported("sweep").sweep(parameters, run))
+    with TASK.start_run(_name("sweep", options), "sweep", options) as run:
+        with late_imports():
+            from mlproject.har.sweep import sweep
+        click.echo(sweep(options, run))
 
 
 @cli.command("early-stopping")
@@ -245,10 +246,10 @@ def sweep(**parameters):
 )
 @click.option(
     "--configuration",
-    type=OneOf(("none",), Several(Configuration())),
+    type=OneOf(("none",), Several(ConfigurationType())),
     default="none",
     help="What to train instead: batch size x units x learning rate, 30x100x0.1 and 30x100x0.05 "
-    "for the report's runs 8 and 7; several are separated by commas. The options below count for "
+    "for the report's runs 8 and 7; several are separated by commas. The options below apply to "
     "it only.",
 )
 @click.option(
@@ -257,50 +258,34 @@ def sweep(**parameters):
     default=0.1,
     help="Share of the training windows that is held out, the same of each class.",
 )
-@options(STOPPING)
+@add_options(STOPPING)
 @click.option(
     "--register-as",
     default="none",
-    help="Name in the model registry for what a configuration gives; 'none' registers nothing.",
+    help="Name in the model registry for the model of a configuration; 'none' registers nothing.",
 )
-@options(DATA[:-1], METHOD, [A_SEED])
-def early_stopping(**parameters):
+@add_options(DATA[:-1], METHOD, [A_SEED])
+def early_stopping(**options):
     """Train a configuration until its validation accuracy stops growing."""
-    chosen = parameters["configuration"]
-    what = parameters["model"] if chosen == "none" else _configurations(chosen)
-    defaults = {option.name: option.default for option in cli.commands["early-stopping"].params}
-    shown = parameters | {"configuration": _configurations(chosen)}
-    with TASK.run(f"early stopping {what}", "early-stopping", shown) as run:
-        module = TASK.imported("early_stopping")
-        click.echo(module.early_stopping(parameters, defaults, run))
+    chosen = options["configuration"]
+    what = options["model"] if chosen == "none" else ",".join(map(str, chosen))
+    of_command = defaults(cli.commands["early-stopping"])
+    with TASK.start_run(f"early stopping {what}", "early-stopping", options) as run:
+        with late_imports():
+            from mlproject.har.early_stopping import early_stopping
+        click.echo(early_stopping(options, of_command, run))
 
 
 @cli.command("all")
-@options(SWEEP, DATA, METHOD, STOPPING)
-def everything(**parameters):
-    """The whole story: sweep, registration, early stopping of the best and the runner-up."""
-    with TASK.run(_name("story", parameters), "sweep", _shown(parameters)) as run:
-        click.echo(TASK.imported("story").story(parameters, run))
+@add_options(SWEEP, DATA, METHOD, STOPPING)
+def everything(**options):
+    """The whole pipeline: sweep, registration, early stopping of the best and the runner-up."""
+    with TASK.start_run(_name("pipeline", options), "sweep", options) as run:
+        with late_imports():
+            from mlproject.har.pipeline import run_pipeline
+        click.echo(run_pipeline(options, run))
 
 
-def _name(what: str, parameters: dict) -> str:
-    configurations, seeds = parameters["configurations"], parameters["seeds"]
-    return (
-        f"{what} {parameters['protocol']} {parameters['cell']}, {len(configurations)} x "
-        f"{len(seeds)}"
-    )
-
-
-def _shown(parameters: dict) -> dict:
-    """The options as one writes them."""
-    return parameters | {
-        "configurations": _configurations(parameters["configurations"]),
-        "seeds": ",".join(map(str, parameters["seeds"])),
-    }
-
-
-def _configurations(chosen: tuple | str) -> str:
-    """As one writes them: ``"30x100x0.1,30x100x0.05"``."""
-    if isinstance(chosen, str):
-        return chosen
-    return ",".join("x".join(map(str, each)) for each in chosen)
+def _name(what: str, options: dict) -> str:
+    configurations, seeds = options["configurations"], options["seeds"]
+    return f"{what} {options['protocol']} {options['cell']}, {len(configurations)} x {len(seeds)}"

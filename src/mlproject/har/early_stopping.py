@@ -1,4 +1,4 @@
-"""Trains a registered configuration until validation says enough; crowns a champion."""
+"""Trains configurations with early stopping; the better model becomes the champion."""
 
 import json
 import re
@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlproject import models, registry, tracking
 from mlproject.har import published
-from mlproject.har.plan import published_as, trial_of
-from mlproject.har.results import TOPS, load, settings
-from mlproject.har.train import Result, accuracies, draw, train_on
-from mlproject.registry import CHAMPION, Version
-from mlproject.results import CONFUSION, count, log_times, sizes, summary
+from mlproject.har.published import Configuration
+from mlproject.har.results import TOPS, Result, accuracies, draw
+from mlproject.har.settings import load, resolve
+from mlproject.har.train import train_on
+from mlproject.tracking import models, registry
+from mlproject.tracking.lifecycle import start_run
+from mlproject.tracking.registry import CHAMPION, Version
+from mlproject.tracking.run import Run
+from mlproject.tracking.summaries import CONFUSION, count, log_times, sizes, summary
 from tfnets import tables
 from tfnets.dataset import Dataset
 from tfnets.errors import InputError
@@ -39,11 +42,11 @@ class Stopped:
     version: Version | None
 
 
-def early_stopping(parameters: dict, defaults: dict, run: tracking.Run) -> str:
+def early_stopping(options: dict, defaults: dict, run: Run) -> str:
     """Trains configurations until validation says enough, as option c of report har_rnn.
 
     Args:
-        parameters: The command's options by name; ``configuration`` is a tuple, or ``"none"``
+        options: The command's options by name; ``configuration`` is a tuple, or ``"none"``
             for that of the registered ``model``.
         defaults: The options' defaults.
         run: Where to log; of several configurations the parent.
@@ -54,99 +57,96 @@ def early_stopping(parameters: dict, defaults: dict, run: tracking.Run) -> str:
     Raises:
         InputError: For options that contradict each other, or a model that is not there.
     """
-    if parameters["configuration"] == "none":
-        _refuse_unused(parameters, defaults)
-        parts = [evaluate_registered(parameters, run).text]
+    if options["configuration"] == "none":
+        _refuse_unused(options, defaults)
+        parts = [evaluate_registered(options, run).text]
     else:
-        parts = _evaluate_configurations(parameters, run)
+        parts = _evaluate_configurations(options, run)
     log_times(run)
     return "".join(parts) + summary(("Wall time", duration(run.elapsed)), run=run)
 
 
-def _refuse_unused(parameters: dict, defaults: dict) -> None:
-    """A registered model says itself how it is trained: other options would count for nothing."""
-    for name, value in parameters.items():
+def _refuse_unused(options: dict, defaults: dict) -> None:
+    """A registered model says itself how it is trained: other options would have no effect."""
+    for name, value in options.items():
         if name not in _OF_BOTH and value != defaults[name]:
             raise InputError(
-                f"{name} is {value!r}, but model {parameters['model']!r} says itself how it is "
+                f"{name} is {value!r}, but model {options['model']!r} says itself how it is "
                 "trained; give a configuration, such as 30x100x0.1, for which it counts."
             )
 
 
-def _evaluate_configurations(parameters: dict, run: tracking.Run) -> list[str]:
+def _evaluate_configurations(options: dict, run: Run) -> list[str]:
     """One configuration in the run itself, several in runs of their own under it."""
-    register_as = parameters["register_as"]
+    register_as = options["register_as"]
     if register_as != "none":
         registry.check_name(register_as)
-    of_training = {k: v for k, v in parameters.items() if k not in _OF_COMMAND}
-    chosen = [
-        of_training | trial_of(configuration, parameters["seed"])
-        for configuration in parameters["configuration"]
-    ]
-    for options in chosen:
-        settings(_stopping(options, parameters))
+    of_training = {k: v for k, v in options.items() if k not in _OF_COMMAND}
+    chosen = [of_training | each._asdict() for each in options["configuration"]]
+    for each in chosen:
+        resolve(_stopping(each, options))
     if len(chosen) == 1:
-        return [_evaluate(chosen[0], parameters, register_as, run).text]
+        return [_evaluate(chosen[0], options, register_as, run).text]
     parts = []
-    for options in chosen:
-        shown = label(options) or short(options)
-        with tracking.run(
+    for each in chosen:
+        shown = label(each) or configuration_of(each)
+        with start_run(
             f"early stopping {shown}",
             task=run.task,
             stage="early-stopping",
-            parameters=_stopping(options, parameters),
+            options=_stopping(each, options),
             tags={"study": f"early stopping {run.id[:6]}"},
-            parent=run.as_parent,
+            parent=run.reference,
         ) as child:
-            parts.append(_evaluate(options, parameters, register_as, child).text)
+            parts.append(_evaluate(each, options, register_as, child).text)
             log_times(child)
     return parts
 
 
-def evaluate_registered(parameters: dict, run: tracking.Run) -> Stopped:
+def evaluate_registered(options: dict, run: Run) -> Stopped:
     """Trains the configuration of a registered model; the champion is what is better.
 
     Args:
-        parameters: ``model``, ``validation_fraction`` and the options of early stopping.
+        options: ``model``, ``validation_fraction`` and the options of early stopping.
         run: Where to log.
     """
-    source = registry.find(parameters["model"])
+    source = registry.find(options["model"])
     configuration = _configuration(source)
     run.log_tags({"model.source": f"{source.name}/{source.number}"})
-    return _evaluate(configuration, parameters, source.name, run, source)
+    return _evaluate(configuration, options, source.name, run, source)
 
 
-def _stopping(configuration: dict, parameters: dict) -> dict:
+def _stopping(configuration: dict, options: dict) -> dict:
     """The options of a training that stops early."""
     return configuration | {
-        "epochs": parameters["max_epochs"],
-        "validation_fraction": parameters["validation_fraction"],
-        **{name: parameters[name] for name in _STOPPING},
+        "epochs": options["max_epochs"],
+        "validation_fraction": options["validation_fraction"],
+        **{name: options[name] for name in _STOPPING},
     }
 
 
 def _evaluate(
     configuration: dict,
-    parameters: dict,
+    options: dict,
     register_as: str,
-    run: tracking.Run,
+    run: Run,
     source: Version | None = None,
 ) -> Stopped:
     """Trains, evaluates, draws; registers under a name, unless that is ``"none"``."""
     called = source.tags.get("run", "") if source else label(configuration)
-    used = _stopping(configuration, parameters)
-    chosen = settings(used)
+    used = _stopping(configuration, options)
+    settings = resolve(used)
     run.log_parameters({f"options/{key}": v for key, v in used.items()})
-    data = load(chosen)
-    result = train_on(data, used, run)
+    data = load(settings.data)
+    result = train_on(data, settings, run)
     judgement = draw(result, data, run)
     table = _tables(called, result, judgement, data)
     run.log_text(f"{table}\n", "tables.txt")
     trained = result.trained
     epochs = len(trained.history)
-    reason = "" if epochs < parameters["max_epochs"] else ", the most that were allowed"
+    reason = "" if epochs < options["max_epochs"] else ", the most that were allowed"
     stopped = f"stopped after {count(epochs, 'epoch')}{reason}; best epoch {trained.best}"
-    shown = f"{source or short(used)} ({called or 'no run of the report'})"
+    shown = f"{source or configuration_of(used)} ({called or 'no run of the report'})"
     text = f"\n{shown} on {data.name}, {sizes(data)}: {stopped}.\n\n{table}\n\n"
     if register_as == "none":
         return Stopped(text, None)
@@ -156,20 +156,19 @@ def _evaluate(
 
 def label(options: dict) -> str:
     """``"run 8"`` for what the report trained, else nothing."""
-    configuration = options["batch_size"], options["units"], options["learning_rate"]
-    row = published_as(options, configuration)
+    row = published.row_of(options, configuration_of(options))
     return f"run {row.number}" if row else ""
 
 
-def short(options: dict) -> str:
-    """``"30x100x0.1"``."""
-    return "x".join(str(options[key]) for key in ("batch_size", "units", "learning_rate"))
+def configuration_of(options: dict) -> Configuration:
+    """The configuration among the options of a training."""
+    return Configuration(**{name: options[name] for name in Configuration._fields})
 
 
 def _configuration(source: Version) -> dict:
     try:
         configuration = json.loads(source.tags["configuration"])
-        settings(configuration)
+        resolve(configuration)
     except InputError as error:
         raise InputError(f"{source} cannot be trained as it says: {error}") from None
     except (KeyError, ValueError, TypeError, AttributeError):
@@ -183,9 +182,9 @@ def _configuration(source: Version) -> dict:
     return configuration
 
 
-def _tables(label: str, result: Result, judgement, data: Dataset) -> str:
+def _tables(called: str, result: Result, judgement, data: Dataset) -> str:
     """The report's tables VI (its run 8) or VII (run 7), and VIII, the confusion matrix."""
-    match = re.fullmatch(r"run (\d+)", label)
+    match = re.fullmatch(r"run (\d+)", called)
     number = int(match[1]) if match else 0
     theirs = published.EARLY_STOPPING.get(number)
     numeral = {8: "VI", 7: "VII"}.get(number, "VI, VII")
@@ -219,7 +218,7 @@ def _register(
     stopped: str,
     result: Result,
     data: Dataset,
-    run: tracking.Run,
+    run: Run,
 ) -> tuple[Version, str]:
     validation = result.metrics["val"]["accuracy"]
     tags = {
@@ -232,7 +231,8 @@ def _register(
         "data.digest": data.digest,
     }
     what = f" of {source}" if source else ""
-    text = f"{called or short(configuration)}{what}: {stopped}; validation {validation:.4f}."
+    trained = f"{called or configuration_of(configuration)}{what}"
+    text = f"{trained}: {stopped}; validation {validation:.4f}."
     version = registry.register(name, run.id, tags, text)
     wins, verdict = _contest(version, data, run)
     if wins:
@@ -242,7 +242,7 @@ def _register(
     return version, verdict
 
 
-def _contest(version: Version, data: Dataset, run: tracking.Run) -> tuple[bool, str]:
+def _contest(version: Version, data: Dataset, run: Run) -> tuple[bool, str]:
     """Whether a version beats the present champion on the same validation split, and how."""
     number = registry.aliases(version.name).get(CHAMPION)
     if number is None:
@@ -262,7 +262,7 @@ def _contest(version: Version, data: Dataset, run: tracking.Run) -> tuple[bool, 
     return False, f"The champion stays {champion}: {score}.{caution}"
 
 
-def _validation(uri: str, data: Dataset, run: tracking.Run) -> float:
+def _validation(uri: str, data: Dataset, run: Run) -> float:
     """Accuracy of a deployable model on the validation split."""
     network, _, _ = models.load(uri, "acceleration", run)
     shape, outputs = getattr(network, "input_shape", None), getattr(network, "output", None)

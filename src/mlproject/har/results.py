@@ -1,81 +1,48 @@
-"""What a command's options mean, and what every run logs of its data."""
+"""What every run logs of its data and its network, and its part of the summary."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-import tfnets.har
-from mlproject import tracking
-from tfnets import tables, training
+from mlproject.tracking.run import Run
+from mlproject.tracking.summaries import classes, count, log_confusion, optimizer, sizes
+from tfnets import evaluation, figures, tables, training
 from tfnets.dataset import Dataset
-
-# What "auto" means: the report as it can be read, or the way that learns.
-PROTOCOLS = {
-    "report": {"loss": "raw", "clipnorm": 0.0, "validation_fraction": 0.0},
-    "tfnets": {"loss": "softmax", "clipnorm": 1.0, "validation_fraction": 0.1},
-}
-_LEARNING_RATES = {"sgd": 0.1, "adam": 0.003}
+from tfnets.har import figures as har_figures
+from tfnets.parameters import Derivation
+from tfnets.progress import duration
 
 TOPS = ("accuracy", "top2", "top3")
 
-# The options of early stopping.
-STOPPING = ("max_epochs", "patience", "min_delta")
+# By epoch and once, of the weights that are kept: a chart of its own each.
+BY_EPOCH = {"train": "train", "val": "val", "test": "test_by_epoch"}
+ONCE = {"train": "final_train", "val": "final_val", "test": "test"}
+
+# Once, of the initial weights, and of those after a single step (har_rnn, section III).
+FIRST = ("start", "first_step")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """A command's options, each ``auto`` replaced.
+class Result:
+    """A network that was trained.
 
     Attributes:
-        recipe: How to train.
-        network: Options of :func:`tfnets.har.build`.
-        data: Options of :func:`tfnets.har.load`.
+        trained: The training.
+        metrics: For each split ``loss``, ``accuracy``, ``top2``, ``top3`` at the last step
+            and ``accuracy_mean``, ``top2_mean``, ``top3_mean`` of the mean over the steps,
+            with the weights that are kept.
+        units: Which shares of its hidden units do little, as
+            :func:`tfnets.har.figures.unit_shares` has them for the test's windows.
+        table: Where the network's parameters come from.
     """
 
-    recipe: training.Recipe
-    network: dict
-    data: dict
-
-    @property
-    def loss(self) -> str:
-        """As for :func:`tfnets.har.objective`."""
-        return self.network["loss"]
+    trained: training.Trained
+    metrics: dict[str, dict[str, float]]
+    units: dict[str, float]
+    table: Derivation
 
 
-def settings(parameters: dict) -> Settings:
-    """What a command's options mean.
-
-    Args:
-        parameters: The command's options by name.
-
-    Raises:
-        InputError: For a value that does not fit.
-    """
-    auto = PROTOCOLS[parameters["protocol"]] | {
-        "learning_rate": _LEARNING_RATES[parameters["optimizer"]],
-        "test_subjects": (),
-    }
-    used = {
-        name: auto.get(name, value) if value == "auto" else value
-        for name, value in parameters.items()
-    }
-    names = ("epochs", "batch_size", "optimizer", "learning_rate", "momentum", "weight_decay")
-    names += ("clipnorm", "schedule", "keep", "seed")
-    stopping = {name: used[name] for name in ("patience", "min_delta") if name in used}
-    recipe = training.Recipe(**{name: used[name] for name in names}, **stopping)
-    activation = None if used["activation"] == "auto" else used["activation"]
-    tfnets.har.activation_of(used["loss"], activation)
-    network = {name: used[name] for name in ("cell", "units", "loss", "initializer")}
-    data = {name: used[name] for name in ("data", "split", "test_subjects", "validation_fraction")}
-    return Settings(recipe, network, data)
-
-
-def load(chosen: Settings) -> Dataset:
-    """Loads the data that the settings name."""
-    return tfnets.har.load(**chosen.data)
-
-
-def log_data(data: Dataset, run: tracking.Run) -> None:
+def log_data(data: Dataset, run: Run) -> None:
     """Logs what a network is trained and judged on: windows, people and classes of each split."""
     run.log_dataset(data)
     # Classes are rows: there can be many, and one may be called "subjects".
@@ -96,3 +63,68 @@ def subjects(data: Dataset, name: str) -> str:
     if split.groups is None:
         return "not told apart"
     return ", ".join(sorted(set(split.groups.tolist()), key=lambda each: (len(each), each)))
+
+
+def draw(result: Result, data: Dataset, run: Run) -> evaluation.Judgement:
+    """Logs the figures of a run: curves, hidden states, weights, what was taken for what."""
+    trained = result.trained
+    title = f"{run.name}: {data.name}"
+    history = [trained.start[0], *trained.history]
+    run.log_figure(figures.stopping(history, trained.best, title, first=0), "curves.png")
+    hidden = har_figures.activations(
+        trained.model, data.test, data.classes, f"{title}\n{units(result.units)}"
+    )
+    run.log_figure(hidden, "hidden.png")
+    run.log_figure(har_figures.weights(trained.model, title), "weights.png")
+    scores = trained.model.predict(data.test.x, batch_size=1024, verbose=0)
+    judgement = evaluation.judge(np.argmax(scores[:, -1], axis=-1), data.test, data.classes)
+    log_confusion(judgement, data, run)
+    return judgement
+
+
+def units(shares: dict[str, float]) -> str:
+    """``"12 % of the units hardly vary, 4 % are saturated"``."""
+    return (
+        f"{shares['hardly_vary']:.0%} of the units hardly vary, {shares['saturated']:.0%} are "
+        "saturated"
+    ).replace("%", " %")
+
+
+def accuracies(metrics: dict[str, dict[str, float]]) -> str:
+    """Top-1, top-2, top-3 of each split in percent, at the last step and of the mean."""
+    there = [name for name in TOPS if name in metrics["test"]]
+    forms = [("", "last step"), ("_mean", "mean over steps")]
+    columns = {
+        "accuracy, %": [
+            f"top-{TOPS.index(name) + 1}, {form}" for _, form in forms for name in there
+        ]
+    }
+    for split, title in (("train", "training"), ("val", "validation"), ("test", "test")):
+        if split in metrics:
+            columns[title] = [
+                f"{100 * metrics[split][name + suffix]:.2f}"
+                for suffix, _ in forms
+                for name in there
+            ]
+    return tables.text(columns)
+
+
+def describe(result: Result, recipe: training.Recipe, data: Dataset, run: Run) -> None:
+    """Logs the description that the UI shows on top of a run."""
+    serve = f"mlflow models serve -m runs:/{run.id}/model --env-manager local -p 5001"
+    trained = result.trained
+    lines = [
+        f"Test accuracy **{result.metrics['test']['accuracy']:.4f}** at the last step on "
+        f"*{data.name}* ({classes(data)}), {result.table.total:,} parameters, after "
+        f"{count(len(trained.history), 'epoch')} ({duration(trained.seconds)}) with "
+        f"{optimizer(recipe.optimizer, recipe.step)}; the weights are those of epoch "
+        f"{trained.best}.",
+        f"```\n{accuracies(result.metrics)}\n```",
+        f"Data: {sizes(data)} windows, split {data.split_kind}.",
+        "The deployed model takes windows of acceleration and answers with a probability for "
+        "each class:",
+        f"```\n{serve}\n```",
+        "Where the parameters come from:",
+        f"```\n{result.table}\n```",
+    ]
+    run.describe("\n\n".join(lines))

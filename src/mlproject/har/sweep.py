@@ -3,24 +3,33 @@
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-import tfnets.tables
-from mlproject import records, registry, tracking
-from mlproject import sweep as children
 from mlproject.har import tables
-from mlproject.har.plan import Group, plan
-from mlproject.har.results import load, log_data, settings
-from mlproject.har.train import BY_EPOCH, ONCE
-from mlproject.registry import Ranked, Version
-from mlproject.results import count, log_times, summary
-from mlproject.sweep import Done
+from mlproject.har.published import row_of
+from mlproject.har.results import BY_EPOCH, ONCE, log_data
+from mlproject.har.settings import STOPPING, load, resolve
+from mlproject.har.tables import Compared, Groups
+from mlproject.har.train import train_on
+from mlproject.sweeps import engine
+from mlproject.sweeps.cluster import OnDask
+from mlproject.sweeps.engine import Sweep
+from mlproject.sweeps.statistics import Ranked, rank, values
+from mlproject.sweeps.trials import Done, Group, Trial, Work
+from mlproject.tracking import queries, registry
+from mlproject.tracking.registry import Version
+from mlproject.tracking.run import Run
+from mlproject.tracking.summaries import count, log_times, summary
 from tfnets import figures
 from tfnets.dataset import Dataset
 from tfnets.progress import duration
 
+# The options of a sweep that are none of its trials', those of early stopping among them.
+_OF_SWEEP = ("configurations", "seeds", "register_as", "scheduler", "resume", *STOPPING)
+
 
 @dataclass(frozen=True)
-class Outcome:
+class Swept:
     """A sweep that is done.
 
     Attributes:
@@ -32,68 +41,96 @@ class Outcome:
     registered: dict[str, Version]
 
 
-def sweep(parameters: dict, run: tracking.Run) -> str:
+def sweep(options: dict, run: Run) -> str:
     """Trains, ranks and registers.
 
     Args:
-        parameters: The command's options by name.
+        options: The command's options by name.
         run: The parent run.
 
     Returns:
         A summary for the user.
     """
-    outcome = train_all(parameters, run)
+    swept = train_all(options, run)
     log_times(run)
-    return outcome.text + summary(("Wall time", duration(run.elapsed)), run=run)
+    return swept.text + summary(("Wall time", duration(run.elapsed)), run=run)
 
 
-def train_all(parameters: dict, run: tracking.Run) -> Outcome:
+def train_all(options: dict, run: Run) -> Swept:
     """Trains, ranks and registers; logs tables after every run, figures in the end.
 
     Raises:
         InputError: If a run fails; the others are done, and can be resumed from.
     """
-    registry.check_name(parameters["register_as"])
-    groups = plan(parameters, run)
+    registry.check_name(options["register_as"])
+    groups = plan(options, run)
     trials = [trial for each in zip(*(g.trials for g in groups), strict=True) for trial in each]
-    chosen = [settings(trial.parameters) for trial in trials]
-    data = load(chosen[0])
+    settings = [resolve(trial.options) for trial in trials]
+    data = load(settings[0].data)
     log_data(data, run)
-    note = tables.note(parameters, data)
-    digests = dict.fromkeys((trial.name for trial in trials), data.digest)
-    done = children.resumed(parameters["resume"], trials, "sweep", digests, run)
-    failed = children.train(
+    note = tables.note(options, data)
+    judged_by = metric, words = _judged_by(data)
+    sweep = Sweep(
         trials,
-        done,
-        module="mlproject.har.trial",
-        digest=data.digest,
-        scheduler=parameters["scheduler"],
-        judged_by=_judged_by(data),
-        after=lambda: _log_tables(groups, done, data, note, run),
-        run=run,
+        Work(load_for, train_trial),
+        "sweep",
+        data,
+        dict.fromkeys((trial.name for trial in trials), data.digest),
+        judged_by,
+        "leave out of configurations what cannot be trained",
     )
+    outcome = engine.train(
+        sweep,
+        OnDask(options["scheduler"]),
+        options["resume"],
+        lambda done: _log_tables(groups, done, data, note, run),
+        run,
+    )
+    done = outcome.done
     if done:
         run.log_table(tables.runs(groups, done), "runs.json")
-    advice = "leave out of configurations what cannot be trained"
-    children.refuse(failed, len(trials), advice, run)
+    outcome.refuse_failures(sweep, run)
     _draw(groups, done, data, run)
-    metric, words = _judged_by(data)
-    seeds = count(len(parameters["seeds"]), "seed")
-    rule = f"mean - standard deviation of {words} over {seeds}"
-    ranked = registry.rank(
-        {group.name: children.values(group.trials, done, metric) for group in groups}
-    )
-    registered = _register(parameters["register_as"], ranked, rule, groups, done, data, run)
-    text = _ranking(ranked, rule, registered)
+    rule = f"mean - standard deviation of {words} over {count(len(options['seeds']), 'seed')}"
+    ranked = rank({group.name: values(group.trials, done, metric) for group in groups})
+    registered = _register(options["register_as"], ranked, rule, groups, done, data, run)
+    text = tables.ranking(ranked, rule, registered)
     run.log_text(f"{text}\n", "ranking.txt")
     table = tables.results(groups, done, data)
     run.describe(f"```\n{table}\n\n{text}\n```\n\n{note}")
-    return Outcome(f"\n{table}\n\n{textwrap.fill(note, 88)}\n\n{text}\n", registered)
+    return Swept(f"\n{table}\n\n{textwrap.fill(note, 88)}\n\n{text}\n", registered)
 
 
-def _log_tables(
-    groups: Sequence[Group], done: Done, data: Dataset, note: str, run: tracking.Run
-) -> None:
+def plan(options: dict, run: Run) -> list[Group[Compared]]:
+    """The sweep as data: one group a configuration, in it one trial a seed."""
+    base = {key: value for key, value in options.items() if key not in _OF_SWEEP}
+    if base["data"] != "builtin":  # workers, and whoever trains it again, can be elsewhere
+        base["data"] = str(Path(base["data"]).expanduser().absolute())
+    groups = []
+    for configuration in options["configurations"]:
+        row = row_of(options, configuration)
+        name = f"run {row.number}" if row else str(configuration)
+        tags = {"study": f"sweep {run.id[:6]}", "configuration": name}
+        trials = [
+            Trial(f"{name} seed {seed}", base | configuration._asdict() | {"seed": seed}, tags)
+            for seed in options["seeds"]
+        ]
+        groups.append(Group(name, Compared(configuration, row), tuple(trials)))
+    return groups
+
+
+def load_for(trial: Trial) -> Dataset:
+    """The data of a trial."""
+    return load(resolve(trial.options).data)
+
+
+def train_trial(data: Dataset, trial: Trial, run: Run) -> None:
+    """Trains one network; its curves are drawn with all others' in the parent."""
+    train_on(data, resolve(trial.options), run, progress=False)
+    log_times(run)
+
+
+def _log_tables(groups: Groups, done: Done, data: Dataset, note: str, run: Run) -> None:
     total = sum(len(group.trials) for group in groups)
     so_far = f"{len(done)} of {total} runs are in these tables. " if len(done) < total else ""
     run.log_text(tables.text(groups, done, data, so_far + note), "tables.txt")
@@ -105,19 +142,19 @@ def _judged_by(data: Dataset) -> tuple[str, str]:
     return f"{ONCE[split]}/accuracy", f"{words} top-1"
 
 
-def _draw(groups: Sequence[Group], done: Done, data: Dataset, run: tracking.Run) -> None:
+def _draw(groups: Groups, done: Done, data: Dataset, run: Run) -> None:
     """The report's figures 1 and 2: the curves of each configuration with the first seed."""
-    seed = groups[0].trials[0].parameters["seed"]
+    seed = groups[0].trials[0].options["seed"]
     histories = {}
     for group in groups:
-        batch, units, rate = group.configuration
+        batch, units, rate = group.subject.configuration
         record = done[group.trials[0].name]
         names = {
             f"{prefix}/{name}": f"{split}/{name}"
             for split, prefix in BY_EPOCH.items()
             for name in ("loss", *tables.tops(data))
         }
-        history = records.history(record.id, names.keys() & record.metrics.keys())
+        history = queries.history(record.id, names.keys() & record.metrics.keys())
         title = f"{group.name}: batch {batch}, {units} units, lr {rate:g}"
         histories[title] = [{names[k]: v for k, v in epoch.items()} for epoch in history.values()]
     what = f"{data.name}, seed {seed}"
@@ -133,10 +170,10 @@ def _register(
     name: str,
     ranked: Sequence[Ranked],
     rule: str,
-    groups: Sequence[Group],
+    groups: Groups,
     done: Done,
     data: Dataset,
-    run: tracking.Run,
+    run: Run,
 ) -> dict[str, Version]:
     registered = {}
     for alias, each in zip((registry.BEST, registry.RUNNER_UP), ranked, strict=False):
@@ -145,12 +182,12 @@ def _register(
         record = done[trial.name]
         tags = {
             "stage": "sweep",
-            "configuration": trial.parameters,
+            "configuration": trial.options,
             "run": group.name,
             "rule": rule,
             "mean": each.mean,
             "deviation": each.deviation,
-            "seed": str(trial.parameters["seed"]),
+            "seed": str(trial.options["seed"]),
             "parent_run": run.id,
             "data.name": data.name,
             "data.digest": data.digest,
@@ -163,17 +200,3 @@ def _register(
         registry.drop_alias(name, registry.RUNNER_UP)
     run.log_tags({f"registered.{a}": f"{v.name}/{v.number}" for a, v in registered.items()})
     return registered
-
-
-def _ranking(ranked: Sequence[Ranked], rule: str, registered: dict[str, Version]) -> str:
-    places = list(registered.items())
-    columns = {
-        "place": [str(place) for place in range(1, len(ranked) + 1)],
-        "run": [each.name for each in ranked],
-        "mean": [f"{each.mean:.4f}" for each in ranked],
-        "deviation": [f"{each.deviation:.4f}" for each in ranked],
-        "mean - deviation": [f"{each.score:.4f}" for each in ranked],
-        "registered": [f"{version}, {alias}" for alias, version in places]
-        + [""] * (len(ranked) - len(places)),
-    }
-    return f"Ranking by {rule}\n\n{tfnets.tables.text(columns)}"

@@ -1,14 +1,16 @@
-"""What a sweep comes to, as the report's tables, ours beside the published."""
+"""What a sweep amounts to, as the report's tables, ours beside the published."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import mean
 
-from mlproject.har.plan import Group
-from mlproject.har.results import TOPS
-from mlproject.har.train import FIRST, ONCE
-from mlproject.results import sizes
-from mlproject.sweep import Done, spread, values
+from mlproject.har.published import Configuration, Published
+from mlproject.har.results import FIRST, ONCE, TOPS
+from mlproject.sweeps.statistics import Ranked, spread, values
+from mlproject.sweeps.trials import Done, Group
+from mlproject.tracking.registry import Version
+from mlproject.tracking.summaries import sizes
 from tfnets import tables
 from tfnets.dataset import Dataset
 
@@ -20,26 +22,42 @@ _NOTE = (
 )
 
 
-def note(parameters: dict, data: Dataset) -> str:
+@dataclass(frozen=True)
+class Compared:
+    """What a sweep compares.
+
+    Attributes:
+        configuration: Batch size, units, learning rate.
+        published: What the report says of it, if it is one of its runs.
+    """
+
+    configuration: Configuration
+    published: Published | None
+
+
+Groups = Sequence[Group[Compared]]
+
+
+def note(options: dict, data: Dataset) -> str:
     """What the numbers are of, below the tables."""
     return _NOTE.format(
         data=data.name,
         sizes=sizes(data),
         split=data.split_kind,
-        protocol=parameters["protocol"],
-        epochs=parameters["epochs"],
-        seeds=", ".join(map(str, parameters["seeds"])),
+        protocol=options["protocol"],
+        epochs=options["epochs"],
+        seeds=", ".join(map(str, options["seeds"])),
     )
 
 
-def _theirs(group: Group, split: str, name: str) -> str:
-    if group.published is None:
+def _theirs(group: Group[Compared], split: str, name: str) -> str:
+    if group.subject.published is None:
         return "-"
-    values = getattr(group.published, split)[name]
+    values = getattr(group.subject.published, split)[name]
     return "{:.3f} ± {:.3f}".format(*values)
 
 
-def results(groups: Sequence[Group], done: Done, data: Dataset) -> str:
+def results(groups: Groups, done: Done, data: Dataset) -> str:
     """Table II: test accuracy of each configuration."""
     columns = {"run": [group.name for group in groups]}
     for number, name in enumerate(tops(data), 1):
@@ -54,18 +72,18 @@ def tops(data: Dataset) -> tuple[str, ...]:
     return TOPS[: len(data.classes) - 1]
 
 
-def text(groups: Sequence[Group], done: Done, data: Dataset, note: str) -> str:
+def text(groups: Groups, done: Done, data: Dataset, note: str) -> str:
     """The report's tables I to V, ours beside the published."""
     seconds = [values(group.trials, done, "time/train_s") for group in groups]
     first = {
         "run": [group.name for group in groups],
-        "batch size": [str(group.configuration[0]) for group in groups],
-        "units": [str(group.configuration[1]) for group in groups],
-        "learning rate": [f"{group.configuration[2]:g}" for group in groups],
-        "epochs": [str(group.trials[0].parameters["epochs"]) for group in groups],
+        "batch size": [str(group.subject.configuration[0]) for group in groups],
+        "units": [str(group.subject.configuration[1]) for group in groups],
+        "learning rate": [f"{group.subject.configuration[2]:g}" for group in groups],
+        "epochs": [str(group.trials[0].options["epochs"]) for group in groups],
         "seconds": [f"{mean(each):.1f}" if each else "-" for each in seconds],
         "har_rnn, seconds (NumPy)": [
-            f"{g.published.seconds:.1f}" if g.published else "-" for g in groups
+            f"{g.subject.published.seconds:.1f}" if g.subject.published else "-" for g in groups
         ],
     }
     parts = [
@@ -89,7 +107,7 @@ def text(groups: Sequence[Group], done: Done, data: Dataset, note: str) -> str:
     return "\n\n\n".join([*parts, textwrap.fill(note, 88)]) + "\n"
 
 
-def _start(groups: Sequence[Group], done: Done, data: Dataset) -> str:
+def _start(groups: Groups, done: Done, data: Dataset) -> str:
     """Accuracies of the initial weights, in the report 10 to 30 %, and after one step."""
     columns = {"run": [group.name for group in groups]}
     for moment, words in zip(FIRST, ("before the first step", "after it"), strict=True):
@@ -99,7 +117,7 @@ def _start(groups: Sequence[Group], done: Done, data: Dataset) -> str:
     return tables.text(columns)
 
 
-def runs(groups: Sequence[Group], done: Done) -> dict[str, list]:
+def runs(groups: Groups, done: Done) -> dict[str, list]:
     """One row a run with its numbers, by columns."""
     rows = [
         (group, trial, done[trial.name])
@@ -118,10 +136,25 @@ def runs(groups: Sequence[Group], done: Done) -> dict[str, list]:
     columns = {
         "run": [record.name for _, _, record in rows],
         "run_id": [record.id for _, _, record in rows],
-        "batch_size": [group.configuration[0] for group, _, _ in rows],
-        "units": [group.configuration[1] for group, _, _ in rows],
-        "learning_rate": [group.configuration[2] for group, _, _ in rows],
-        "seed": [trial.parameters["seed"] for _, trial, _ in rows],
+        "batch_size": [group.subject.configuration[0] for group, _, _ in rows],
+        "units": [group.subject.configuration[1] for group, _, _ in rows],
+        "learning_rate": [group.subject.configuration[2] for group, _, _ in rows],
+        "seed": [trial.options["seed"] for _, trial, _ in rows],
         "train_s": [record.metrics["time/train_s"] for _, _, record in rows],
     }
     return columns | {name: [r.metrics.get(name) for _, _, r in rows] for name in metrics}
+
+
+def ranking(ranked: Sequence[Ranked], rule: str, registered: Mapping[str, Version]) -> str:
+    """The places of all configurations, and what was registered; by alias in their order."""
+    places = list(registered.items())
+    columns = {
+        "place": [str(place) for place in range(1, len(ranked) + 1)],
+        "run": [each.name for each in ranked],
+        "mean": [f"{each.mean:.4f}" for each in ranked],
+        "deviation": [f"{each.deviation:.4f}" for each in ranked],
+        "mean - deviation": [f"{each.score:.4f}" for each in ranked],
+        "registered": [f"{version}, {alias}" for alias, version in places]
+        + [""] * (len(ranked) - len(places)),
+    }
+    return f"Ranking by {rule}\n\n{tables.text(columns)}"

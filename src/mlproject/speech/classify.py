@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mlproject import models, tracking
+from mlproject.tracking import models
+from mlproject.tracking.run import Run
 from tfnets.errors import InputError
 from tfnets.speech import wav
 
@@ -48,13 +49,13 @@ class Heard:
         return "\n".join([f"{self.clip.name}: {self.word}", *bars, model])
 
 
-def classify(path: str, model: str, run: tracking.Run) -> Heard:
+def classify(path: str, model: str, run: Run) -> Heard:
     """Classifies one clip.
 
     Args:
         path: A WAV file, 16 kHz mono 16-bit PCM.
-        model: As for :func:`mlproject.models.load`.
-        run: In whose experiment the latest model is looked for first.
+        model: As for :func:`mlproject.tracking.models.load`.
+        run: Its experiment is searched first for the latest model.
 
     Raises:
         InputError: For a clip that cannot be read or a model that does not take waveforms.
@@ -63,7 +64,7 @@ def classify(path: str, model: str, run: tracking.Run) -> Heard:
     network, uri, name = models.load(model, "waveforms", run)
     inputs, outputs = getattr(network, "input_shape", None), getattr(network, "output", None)
     if not isinstance(outputs, dict) or not isinstance(inputs, tuple) or len(inputs) != 2:
-        what = f"takes inputs of shape {inputs}, not waveforms" if inputs else "is none of ours"
+        what = f"takes inputs of shape {inputs}, not waveforms" if inputs else "is not one of ours"
         raise InputError(f"model {uri} {what}; a model of a run on audio is needed.")
     answers = network.predict(samples[np.newaxis], verbose=0)
     probabilities = {name: float(values[0]) for name, values in answers.items()}
@@ -71,7 +72,7 @@ def classify(path: str, model: str, run: tracking.Run) -> Heard:
     return Heard(Path(path), uri, ranked, name)
 
 
-def log(heard: Heard, run: tracking.Run) -> None:
+def log(heard: Heard, run: Run) -> None:
     """Logs the probabilities of a clip as a table."""
     columns = {
         "word": list(heard.probabilities),

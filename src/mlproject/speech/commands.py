@@ -1,13 +1,24 @@
-"""The commands, what each of their options means, and nothing else."""
+"""The commands and what each of their options means."""
 
 from pathlib import Path
 
 import click
 
-from mlproject import command
-from mlproject.options import AutoFloat, Several, checkpoint, options, skip
+from mlproject.process.imports import late_imports
+from mlproject.process.options import (
+    RESUME,
+    AutoFloat,
+    Several,
+    add_options,
+    checkpoint,
+    defaults,
+    skip,
+)
+from mlproject.speech.published import Network
+from mlproject.tracking.task import Task
 
-TASK = command.Task("speech")
+TASK = Task("speech")
+OPTIMIZERS = ("adam", "sgd")
 
 DATA = (
     click.option(
@@ -58,7 +69,7 @@ def training(optimizer: str) -> tuple:
         INITIALIZER,
         click.option(
             "--optimizer",
-            type=click.Choice(["adam", "sgd"]),
+            type=click.Choice(OPTIMIZERS),
             default=optimizer,
             help="Both make PyTorch's steps; adam with its defaults.",
         ),
@@ -72,13 +83,13 @@ def training(optimizer: str) -> tuple:
             "--momentum",
             type=click.FloatRange(0, 1, max_open=True),
             default=0.9,
-            help="Of sgd; adam has none and ignores it.",
+            help="SGD only; ignored by Adam.",
         ),
         click.option(
             "--weight-decay",
             type=click.FloatRange(0),
             default=1e-5,
-            help="Of sgd, on every parameter, coupled as in PyTorch; adam ignores it.",
+            help="SGD only, on every parameter, coupled as in PyTorch; ignored by Adam.",
         ),
         click.option(
             "--seed",
@@ -97,19 +108,19 @@ POOLING = click.option(
 )
 
 
-class Network(click.ParamType):
-    """A network and its optimizer, ``gru+adam``; becomes a pair."""
+class NetworkType(click.ParamType):
+    """A network and its optimizer, ``gru+adam``; becomes a :class:`Network`."""
 
     name = "network+optimizer"
 
-    def convert(self, value, param, ctx) -> tuple[str, str]:
+    def convert(self, value, param, ctx) -> Network:
         """The pair."""
-        if isinstance(value, tuple):
+        if isinstance(value, Network):
             return value
-        model, _, optimizer = value.lower().partition("+")
-        if model not in ("fc", "cnn", "gru") or optimizer not in ("adam", "sgd"):
+        network = Network(*value.lower().partition("+")[::2])
+        if network.architecture not in ("fc", "cnn", "gru") or network.optimizer not in OPTIMIZERS:
             self.fail(f"{value!r} is not one of fc, cnn, gru with +adam or +sgd.", param, ctx)
-        return model, optimizer
+        return network
 
 
 @click.group(context_settings={"show_default": True})
@@ -118,21 +129,21 @@ def cli():
 
 
 @cli.command("fc")
-@options(DATA, training("sgd"))
-def fc(**parameters):
+@add_options(DATA, training("sgd"))
+def fc(**options):
     """Train the fully connected network of report speech_rnn (567,171 parameters)."""
-    _train("fc", parameters)
+    _train("fc", options)
 
 
 @cli.command("cnn")
-@options(DATA, training("adam"))
-def cnn(**parameters):
+@add_options(DATA, training("adam"))
+def cnn(**options):
     """Train the convolutional network of report speech_cnn (346,067 parameters)."""
-    _train("cnn", parameters)
+    _train("cnn", options)
 
 
 @cli.command("gru")
-@options(DATA, training("adam"), [POOLING])
+@add_options(DATA, training("adam"), [POOLING])
 @click.option(
     "--reset-after",
     type=bool,
@@ -145,19 +156,19 @@ def cnn(**parameters):
     default=True,
     help="Give each gate a recurrent bias beside the input bias, as the report does.",
 )
-def gru(**parameters):
+def gru(**options):
     """Train the two-layer GRU of report speech_rnn (70,531 parameters)."""
-    _train("gru", parameters)
+    _train("gru", options)
 
 
 @cli.command("compare")
-@options(DATA, LENGTH, [INITIALIZER])
+@add_options(DATA, LENGTH, [INITIALIZER])
 @click.option(
     "--models",
-    type=Several(Network()),
+    type=Several(NetworkType()),
     default="fc+sgd,cnn+sgd,cnn+adam,gru+adam",
-    help="What to compare: networks (fc, cnn, gru) with their optimizers (adam, sgd), "
-    "separated by commas.",
+    help="Networks to compare (fc, cnn, gru), each with its optimizer (adam, sgd), separated by "
+    "commas.",
 )
 @click.option(
     "--seeds",
@@ -166,55 +177,62 @@ def gru(**parameters):
     help="Train each with these seeds, separated by commas; of several, the table has mean "
     "and standard deviation (ddof 0).",
 )
-def compare(**parameters):
+@add_options([RESUME])
+def compare(**options):
     """Train several networks on the same data and set them beside the reports' results."""
-    models, seeds = parameters["models"], parameters["seeds"]
+    models, seeds = options["models"], options["seeds"]
     name = f"compare {_count(models, 'model')}, {_count(seeds, 'seed')}"
-    shown = {
-        "models": ",".join(map("+".join, models)),
-        "seeds": ",".join(map(str, seeds)),
-    }
-    defaults = {
-        model: {option.name: option.default for option in cli.commands[model].params}
-        for model, _ in models
-    }
-    with TASK.run(name, "compare", parameters | shown) as run:
-        click.echo(TASK.imported("compare").compare(parameters, defaults, run))
+    of_networks = {name: defaults(cli.commands[name]) for name, _ in models}
+    with TASK.start_run(name, "compare", options) as run:
+        with late_imports():
+            from mlproject.speech.sweep import compare
+        click.echo(compare(options, of_networks, run))
 
 
 @cli.command("from-torch")
-@options([checkpoint("a PyTorch module of one of the reports' networks"), skip()], DATA, [POOLING])
-def from_torch(**parameters):
+@add_options(
+    [checkpoint("a PyTorch module of one of the reports' networks"), skip()], DATA, [POOLING]
+)
+def from_torch(**options):
     """Take over a network that was trained in PyTorch, evaluate it, make it deployable."""
-    name = f"from torch {Path(parameters['checkpoint']).name}"
-    shown = {"skip": ",".join(parameters["skip"]) or "none"}
-    with TASK.run(name, "import", parameters | shown) as run:
-        click.echo(TASK.imported("from_torch").from_torch(parameters, run))
+    name = f"from torch {Path(options['checkpoint']).name}"
+    with TASK.start_run(name, "import", options) as run:
+        with late_imports():
+            from mlproject.speech.from_torch import from_torch
+        click.echo(from_torch(options, run))
 
 
 @cli.command("classify")
-@click.option(
-    "--wav", type=click.Path(), required=True, help="A clip: 16 kHz mono 16-bit PCM, a second."
-)
+@click.argument("clip", required=False)
+@click.option("--wav", type=click.Path(), help="A clip: 16 kHz mono 16-bit PCM, a second.")
 @click.option(
     "--model",
     default="latest",
     help="'latest' (the newest finished speech run with a model, of this experiment if it has "
     "one), a run's id, or a model URI such as models:/name@alias.",
 )
-def classify(**parameters):
+def classify(clip, **options):
     """Say which word a trained model hears in a clip, with the probabilities."""
-    with TASK.run("classify", "classify", parameters) as run:
-        module = TASK.imported("classify")
-        heard = module.classify(parameters["wav"], parameters["model"], run)
+    if (clip is None) == (options["wav"] is None):
+        raise click.UsageError(
+            "one clip is needed: classify clip.wav, or classify --wav clip.wav."
+        )
+    options["wav"] = options["wav"] or clip
+    with TASK.start_run("classify", "classify", options) as run:
+        with late_imports():
+            from mlproject.speech.classify import classify, log
+        heard = classify(options["wav"], options["model"], run)
         click.echo(heard)  # first of all: no trouble with logging may cost the answer
-        module.log(heard, run)
+        log(heard, run)
 
 
-def _train(model: str, parameters: dict) -> None:
-    name = f"{model} {parameters['optimizer']} seed{parameters['seed']}"
-    with TASK.run(name, "train", parameters) as run:
-        click.echo(TASK.imported("train").train(model, parameters, run))
+def _train(architecture: str, options: dict) -> None:
+    name = f"{architecture} {options['optimizer']} seed{options['seed']}"
+    with TASK.start_run(name, "train", options) as run:
+        with late_imports():
+            from mlproject.speech.settings import resolve
+            from mlproject.speech.train import train
+        click.echo(train(resolve(architecture, options), run))
 
 
 def _count(things: tuple, name: str) -> str:

@@ -1,6 +1,27 @@
 """What the speech reports publish: facts to stand beside our own, on other data."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Network(NamedTuple):
+    """A network and its optimizer; as text ``"gru+adam"``.
+
+    Attributes:
+        architecture: ``"fc"``, ``"cnn"`` or ``"gru"``.
+        optimizer: ``"adam"`` or ``"sgd"``.
+    """
+
+    architecture: str
+    optimizer: str
+
+    def __str__(self) -> str:
+        return f"{self.architecture}+{self.optimizer}"
+
+    @property
+    def title(self) -> str:
+        """``"GRU + Adam"``."""
+        return f"{self.architecture.upper()} + {'Adam' if self.optimizer == 'adam' else 'SGD'}"
 
 
 @dataclass(frozen=True)

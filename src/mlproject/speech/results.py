@@ -1,4 +1,4 @@
-"""What every run with a network logs of its data and its test, and tells the user in the end."""
+"""What every run with a network logs of its data and its test, and its part of the summary."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,9 @@ import keras
 import numpy as np
 
 import tfnets.speech
-from mlproject import models, tracking
-from mlproject.results import classes, log_judgement, log_network, sizes
+from mlproject.tracking import models
+from mlproject.tracking.run import Run
+from mlproject.tracking.summaries import classes, log_confusion, log_network, sizes
 from tfnets import evaluation
 from tfnets.dataset import Dataset
 from tfnets.parameters import Derivation
@@ -39,22 +40,19 @@ class Evaluated:
         ]
 
 
-def load(parameters: dict, run: tracking.Run) -> Dataset:
-    """Loads the data that a command's options name; logs what took how long."""
-    words = [word.strip() for word in parameters["words"].split(",")]
-    data = tfnets.speech.load(parameters["data"], words, clips=parameters["clips"])
+def log_loading(data: Dataset, run: Run) -> None:
+    """Logs what took how long while the data were loaded."""
     run.log_metrics({f"time/{name}_s": value for name, value in data.seconds.items()})
-    return data
 
 
-def log_data(data: Dataset, architecture: str, run: tracking.Run) -> None:
+def log_data(data: Dataset, architecture: str, run: Run) -> None:
     """Logs what a network is trained or judged on, and which it is."""
     run.log_dataset(data)
     inputs = "waveforms" if data.from_audio else "matrices"
     run.log_tags({"model": architecture, "inputs": inputs})
 
 
-def evaluate(network: keras.Model, data: Dataset, run: tracking.Run) -> Evaluated:
+def evaluate(network: keras.Model, data: Dataset, run: Run) -> Evaluated:
     """Evaluates a network on the test split; logs that, the network and where it comes from."""
     test = evaluation.evaluate(network, data.test, data.classes)
     deployed = tfnets.speech.deployable(
@@ -62,14 +60,12 @@ def evaluate(network: keras.Model, data: Dataset, run: tracking.Run) -> Evaluate
     )
     metrics = {f"test/{name}": value for name, value in test.metrics.items()}
     run.log_metrics(metrics)
-    log_judgement(test, data, run)
+    log_confusion(test, data, run)
     table = log_network(network, run)
     return Evaluated(network, test, table, models.log(run, deployed, _example(data), _about(data)))
 
 
-def describe(
-    architecture: str, about: str, evaluated: Evaluated, data: Dataset, run: tracking.Run
-) -> None:
+def describe(architecture: str, about: str, evaluated: Evaluated, data: Dataset, run: Run) -> None:
     """Logs the description that the UI shows on top of a run.
 
     Args:

@@ -5,17 +5,15 @@ from dataclasses import dataclass
 import keras
 
 import tfnets.speech
-from mlproject import tracking
-from mlproject.results import count, log_times, optimizer, summary
-from mlproject.speech.results import Evaluated, describe, evaluate, load, log_data
+from mlproject.speech.results import Evaluated, describe, evaluate, log_data, log_loading
+from mlproject.speech.settings import Settings, load
+from mlproject.tracking.run import Run
+from mlproject.tracking.summaries import count, log_times, optimizer, summary
 from tfnets import figures, training
 from tfnets.dataset import Dataset
 from tfnets.progress import duration
 
-_RECIPE = ("epochs", "batch_size", "optimizer", "momentum", "weight_decay", "seed")
-_FORM = ("pooling", "reset_after", "recurrent_bias", "initializer")
-
-# Which share of its last validation accuracy a network has to have, to have come far.
+# Which share of its last validation accuracy a network must reach to have come far.
 _FAR = 0.9
 
 
@@ -26,29 +24,25 @@ class Result:
     Attributes:
         trained: The training.
         evaluated: What the test says of it.
-        to_90: After how many epochs validation accuracy was 90 % of what it is in the end.
     """
 
     trained: training.Trained
     evaluated: Evaluated
-    to_90: int
 
 
-def train(architecture: str, parameters: dict, run: tracking.Run) -> str:
+def train(settings: Settings, run: Run) -> str:
     """Loads the data, trains and evaluates one network, logs everything about it.
 
     Args:
-        architecture: As for :func:`tfnets.speech.build`.
-        parameters: The command's options by name.
+        settings: What to load, build and train.
         run: Where to log.
 
     Returns:
         A summary for the user.
     """
-    tfnets.speech.check(architecture, **_form(parameters))
-    _recipe(parameters)  # what is wrong with it is to be known before the data are loaded
-    data = load(parameters, run)
-    result = train_on(data, architecture, parameters, run)
+    data = load(settings.data)
+    log_loading(data, run)
+    result = train_on(data, settings, run)
     log_times(run)
     seconds = data.seconds | {"training": result.trained.seconds, "logging": run.seconds}
     spent = ", ".join(f"{name} {duration(value)}" for name, value in seconds.items())
@@ -62,16 +56,15 @@ def train(architecture: str, parameters: dict, run: tracking.Run) -> str:
     )
 
 
-def train_on(data: Dataset, architecture: str, parameters: dict, run: tracking.Run) -> Result:
+def train_on(data: Dataset, settings: Settings, run: Run) -> Result:
     """Trains and evaluates one network on data that is loaded, and logs everything about it.
 
     Args:
         data: From :func:`tfnets.speech.load`.
-        architecture: As for :func:`tfnets.speech.build`.
-        parameters: The options of its command by name.
+        settings: What to build and train.
         run: Where to log.
     """
-    recipe, form = _recipe(parameters), _form(parameters)
+    architecture, recipe = settings.architecture, settings.recipe
     execution = tfnets.speech.execution(architecture, recipe.batch_size)
     # The options say "auto", and have numbers for both optimizers; these are the ones in use.
     run.log_parameters({f"used/{key}": value for key, value in recipe.step.items()})
@@ -80,7 +73,10 @@ def train_on(data: Dataset, architecture: str, parameters: dict, run: tracking.R
 
     def build() -> keras.Model:
         return tfnets.speech.build(
-            architecture, input_shape=data.input_shape, num_classes=len(data.classes), **form
+            architecture,
+            input_shape=data.input_shape,
+            num_classes=len(data.classes),
+            **settings.network,
         )
 
     trained = training.train(build, data, recipe, run.log_epoch, execution=execution)
@@ -99,15 +95,4 @@ def train_on(data: Dataset, architecture: str, parameters: dict, run: tracking.R
         f"{count(to_90, 'epoch')}."
     )
     describe(architecture, about, evaluated, data, run)
-    return Result(trained, evaluated, to_90)
-
-
-def _recipe(parameters: dict) -> training.Recipe:
-    rate = parameters["learning_rate"]
-    return training.Recipe(
-        **{key: parameters[key] for key in _RECIPE}, learning_rate=None if rate == "auto" else rate
-    )
-
-
-def _form(parameters: dict) -> dict:
-    return {key: parameters[key] for key in _FORM if key in parameters}
+    return Result(trained, evaluated)

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlproject.addition import add, judged
+from mlproject.addition import add, results
 from mlproject.addition.commands import cli
-from mlproject.registry import CHAMPION
+from mlproject.tracking.registry import CHAMPION
 from tfnets import addition
 
 # Learns most sums of three digits in a few seconds.
@@ -248,7 +248,7 @@ def test_who_adds_better_becomes_the_champion_and_the_seed_alone_decides(store, 
 )
 def test_merit(better, worse):
     def merit(accuracy, seq_len):
-        return judged.merit({"accuracy": str(accuracy), "seq_len": str(seq_len)})
+        return results.merit({"accuracy": str(accuracy), "seq_len": str(seq_len)})
 
     assert merit(*better) > merit(*worse)
     assert merit(*better) == merit(*better)

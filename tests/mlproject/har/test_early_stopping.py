@@ -6,8 +6,8 @@ import mlflow
 import numpy as np
 import pytest
 
-from mlproject import registry
 from mlproject.har.commands import cli
+from mlproject.tracking import registry
 
 STOPPING = {"max_epochs": 60, "patience": 4}
 

@@ -18,7 +18,7 @@ SWEEP = (sys.executable, "-m", "mlproject.har", "sweep", "--configurations", "20
 # As if the store were a server's, which the scheduler would need.
 NO_SERVER = """
 import contextlib, sys
-from mlproject import cluster
+from mlproject.sweeps import cluster
 with contextlib.ExitStack() as stack:
     try:
         cluster._client(stack, {address!r}, 1, "http://127.0.0.1:1")

@@ -9,11 +9,18 @@ import mlflow
 import numpy as np
 import pytest
 
-from mlproject import circumstances, interrupt, records, registry, sweep, tracking
-from mlproject.cluster import Trial
-from mlproject.har import plan, published
-from mlproject.har.commands import CONFIGURATIONS, cli
-from mlproject.har.results import load, settings
+from mlproject.har import published
+from mlproject.har.commands import cli
+from mlproject.har.published import Configuration
+from mlproject.har.settings import load, resolve
+from mlproject.har.sweep import plan
+from mlproject.process import environment, signals
+from mlproject.process.options import defaults
+from mlproject.sweeps import statistics
+from mlproject.sweeps.resuming import resumed
+from mlproject.sweeps.trials import Trial
+from mlproject.tracking import queries
+from mlproject.tracking.lifecycle import start_run
 from tfnets.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("one_cluster")
@@ -64,15 +71,14 @@ def test_a_run_for_each_configuration_and_seed(parent, children):
         assert run.data.tags["pid"] != parent.data.tags["pid"]
     # TensorFlow is imported once a process, and there are not more of them than cores.
     pids = {run.data.tags["pid"] for run in children.values()}
-    assert len(pids) <= min(4, circumstances.cpus())
+    assert len(pids) <= min(4, environment.cpus())
     assert children["run 8 seed 7"].data.params["units"] == "100"
     assert children["20x5x0.1 seed 7"].data.tags["configuration"] == "20x5x0.1"
     assert "test/accuracy" not in parent.data.metrics  # it would mix with its children's
 
 
 def test_the_reports_runs_are_the_default():
-    listed = [tuple(map(float, each.split("x"))) for each in CONFIGURATIONS.split(",")]
-    assert listed == list(published.RUNS)
+    assert list(defaults(cli.commands["sweep"])["configurations"]) == list(published.RUNS)
     assert [row.number for row in published.RUNS.values()] == list(range(1, 9))
 
 
@@ -191,7 +197,7 @@ def test_resuming_trains_what_is_missing(parent, shared_store, command, windows)
     more = SMALL | {"configurations": "20x5x0.1", "seeds": "42,7,1"}
     again = command(cli, "sweep", data=windows, resume=parent.info.run_id, **more)
     assert again.exception is None, again.output
-    assert "2 of 3 runs are there already" in again.stderr
+    assert "2 of 3 runs are done already" in again.stderr
     (two,) = shared_store.search_runs(["0"], f"tags.resumed = '{parent.info.run_id}'")
     assert set(children_of(shared_store, two.info.run_id)) == {"20x5x0.1 seed 1"}
     table = json.loads(mlflow.artifacts.load_text(f"{two.info.artifact_uri}/runs.json"))
@@ -200,29 +206,30 @@ def test_resuming_trains_what_is_missing(parent, shared_store, command, windows)
     # What was resumed can be resumed, and nothing is left to train.
     third = command(cli, "sweep", data=windows, resume=two.info.run_id, **more)
     assert third.exception is None, third.output
-    assert "3 of 3 runs are there already" in third.stderr
+    assert "3 of 3 runs are done already" in third.stderr
     assert "over 3 seeds" in third.stdout
     assert len(shared_store.search_runs(["0"], "tags.stage = 'trial'")) == 5
 
 
 def test_only_the_same_configuration_on_the_same_data_is_resumed(parent, windows, shared_store):
     given = {"data": str(windows), "register_as": "x", "scheduler": "local", "resume": "none"}
-    defaults = {option.name: option.default for option in cli.commands["sweep"].params}
-    given = defaults | given | {"configurations": ((20, 5, 0.1),), "seeds": (42,), "epochs": 2}
-    data = load(settings(given | plan.trial_of((20, 5, 0.1), 42)))
-    with tracking.run("resumes", task="har", stage="sweep", parameters={}) as run:
+    small = Configuration(20, 5, 0.1)
+    of_sweep = {"configurations": (small,), "seeds": (42,), "epochs": 2}
+    given = defaults(cli.commands["sweep"]) | given | of_sweep
+    data = load(resolve(given | small._asdict() | {"seed": 42}).data)
+    with start_run("resumes", task="har", stage="sweep", options={}) as run:
 
         def found(data=data, **changes):
-            (group,) = plan.plan(given | changes, run)
+            (group,) = plan(given | changes, run)
             former = parent.info.run_id
             digests = {trial.name: data.digest for trial in group.trials}
-            return list(sweep.resumed(former, group.trials, "sweep", digests, run))
+            return list(resumed(former, group.trials, "sweep", digests, run))
 
         assert found() == ["20x5x0.1 seed 42"]
         other = {"data": dataclasses.replace(data, digest="other")}
         for change in ({"epochs": 3}, {"momentum": 0.5}, {"seeds": (43,)}, other):
             # The parent here has logged none of its parameters.
-            with pytest.raises(InputError, match="finished nothing that is wanted here; it had"):
+            with pytest.raises(InputError, match="finished nothing that is needed here; it had"):
                 found(**change)
 
 
@@ -267,7 +274,7 @@ def test_bad_input_is_one_line(store, command, windows, options, message):
 
 
 def test_a_run_that_is_no_sweep_cannot_be_resumed(store, command, windows):
-    with tracking.run("one", task="har", stage="train", parameters={}) as run:
+    with start_run("one", task="har", stage="train", options={}) as run:
         pass
     result = command(cli, "sweep", data=windows, resume=run.id)
     assert str(result.exception) == f"resume is {run.id!r}, which is no sweep of har."
@@ -277,22 +284,22 @@ def test_missing_seeds_show_in_the_tables():
     trials = [Trial(f"x seed {seed}", {}, {}) for seed in (1, 2, 3)]
     done, said = {}, []
     for seed in (1, 2, 3):
-        said.append(sweep.spread(trials, done, "m"))
-        done[f"x seed {seed}"] = records.Record("id", "0", "", "FINISHED", {}, {"m": 0.5}, {})
-    said.append(sweep.spread(trials, done, "m"))
+        said.append(statistics.spread(trials, done, "m"))
+        done[f"x seed {seed}"] = queries.Record("id", "0", "", "FINISHED", {}, {"m": 0.5}, {})
+    said.append(statistics.spread(trials, done, "m"))
     assert said == ["-", "50.000 ± 0.000 (1 of 3)", "50.000 ± 0.000 (2 of 3)", "50.000 ± 0.000"]
 
 
 def test_children_end_although_the_process_is_to_end(store):
     """The wish is not answered yet; each look at the store would raise it again."""
-    with tracking.run("parent", task="har", stage="sweep", parameters={}) as run:
+    with start_run("parent", task="har", stage="sweep", options={}) as run:
         child = store.create_run("0", tags={"mlflow.parentRunId": run.id}, run_name="child")
-        interrupt.wish()
+        signals.request()
         try:
-            with pytest.raises(interrupt.Interrupted):
-                records.end_running(run.as_parent, "its worker was stopped")
+            with pytest.raises(signals.Interrupted):
+                queries.end_running(run.reference, "its worker was stopped")
         finally:
-            interrupt.answered()
+            signals.acknowledge()
     ended = store.get_run(child.info.run_id)
     assert ended.info.status == "KILLED"
     assert ended.data.tags["error"] == "its worker was stopped"
@@ -300,7 +307,7 @@ def test_children_end_although_the_process_is_to_end(store):
 
 def test_ranking_weighs_the_mean_against_the_deviation():
     accuracies = {"steady": [0.7, 0.7], "high": [0.6, 0.9], "low": [0.5, 0.5], "same": [0.7, 0.7]}
-    ranked = registry.rank(accuracies)
+    ranked = statistics.rank(accuracies)
     assert [each.name for each in ranked] == ["steady", "same", "high", "low"]
     high = ranked[2]
     assert (high.mean, high.best) == (pytest.approx(0.75), 1)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mlproject.har.commands import cli
-from mlproject.views import VIEWS
+from mlproject.tracking.views import VIEWS
 
 SMALL = {"epochs": 3, "batch_size": 8, "units": 5, "seed": 7}
 

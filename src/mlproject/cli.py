@@ -1,0 +1,83 @@
+"""The command ``tfnets``: the commands of all tasks, the same that MLproject calls."""
+
+import os
+import platform
+from importlib import metadata
+
+import click
+from click.shell_completion import get_completion_class
+
+from mlproject.addition.commands import cli as addition
+from mlproject.har.commands import cli as har
+from mlproject.speech.commands import cli as speech
+from mlproject.tracking import task
+
+_NAME = "tfnets"
+_COMPLETION = "_TFNETS_COMPLETE"  # click looks for it
+_SHELLS = ("bash", "zsh", "fish")
+
+
+def _print_version(context: click.Context, option: click.Option, given: bool) -> None:
+    if given:
+        others = ", ".join(f"{name} {metadata.version(name)}" for name in _PACKAGES)
+        version = metadata.version(_NAME)
+        click.echo(f"{_NAME} {version} ({others}, Python {platform.python_version()})")
+        context.exit()
+
+
+_PACKAGES = ("tensorflow", "keras", "mlflow")
+
+
+@click.group(context_settings={"show_default": True})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the versions of tfnets and what it is built on.",
+)
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Train, compare and use sequence models, with every run in MLflow.
+
+    \b
+    Good first commands, a minute or less each:
+      tfnets speech gru           tell three spoken words apart
+      tfnets har rnn              tell six exercises apart by acceleration
+      tfnets addition rnn         learn to add two numbers, digit by digit
+      tfnets addition add 57 68   add with the network that has learnt it
+      mlflow ui                   look at the runs
+
+    Runs are logged to mlflow.db in the current directory, or to the server that
+    MLFLOW_TRACKING_URI names, in an experiment with the task's name, unless
+    MLFLOW_EXPERIMENT_NAME names another. `mlflow run` has the same commands as entry points
+    (speech_gru, har_rnn, addition_rnn ...).
+    """
+    groups = {"speech": speech, "har": har, "addition": addition}
+    started_by_mlflow = {"MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"} & set(os.environ)
+    if context.invoked_subcommand in groups and not started_by_mlflow:
+        os.environ.setdefault("MLFLOW_EXPERIMENT_NAME", context.invoked_subcommand)
+
+
+cli.add_command(speech, "speech")
+cli.add_command(har, "har")
+cli.add_command(addition, "addition")
+
+
+@cli.command("completion")
+@click.argument("shell", type=click.Choice(_SHELLS))
+def completion(shell: str) -> None:
+    """Print what makes a shell complete commands and options.
+
+    \b
+    bash: put this into ~/.bashrc
+      eval "$(tfnets completion bash)"
+    """
+    found = get_completion_class(shell)
+    click.echo(found(cli, {}, _NAME, _COMPLETION).source())
+
+
+def main() -> None:
+    """Runs ``tfnets``."""
+    task.main(cli, _NAME)

@@ -1,0 +1,192 @@
+"""Option types that click lacks, and a way to share options between commands."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+
+def add_options(*groups: Sequence[Callable]) -> Callable:
+    """Gives a command the options of several groups, in their order."""
+
+    def decorate(function: Callable) -> Callable:
+        for option in reversed([option for group in groups for option in group]):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def defaults(command: click.Command) -> dict[str, Any]:
+    """The default of each option of a command, converted to the option's type."""
+    context = click.Context(command)
+    return {
+        option.name: option.type_cast_value(context, option.get_default(context))
+        for option in command.params
+        if isinstance(option, click.Option)
+    }
+
+
+def checkpoint(whose: str) -> Callable:
+    """The option that names the weights of a PyTorch module.
+
+    Args:
+        whose: Which modules are taken over, in words.
+    """
+    return click.option(
+        "--checkpoint",
+        type=click.Path(),
+        required=True,
+        help=f"The weights of {whose}: a .safetensors file, or an .npz file with the entries of "
+        "its state_dict. The entries tell which network it is.",
+    )
+
+
+def skip() -> Callable:
+    """The option that names the entries of a checkpoint that are left out."""
+    return click.option(
+        "--skip",
+        type=NoneList(),
+        default="none",
+        help="Entries of the checkpoint that belong to no layer and are skipped, separated by "
+        "commas; * stands for any characters: 'criterion.*,ema.*'. Others that belong to no layer "
+        "are refused.",
+    )
+
+
+# Of commands that train several networks.
+RESUME = click.option(
+    "--resume",
+    default="none",
+    help="Id of an interrupted run of this command: networks that finished there with the same "
+    "options are not trained again.",
+)
+
+# Of the commands whose runs are executed on Dask.
+ON_DASK = (
+    click.option(
+        "--scheduler",
+        default="auto",
+        help="Address of a Dask cluster, tcp://host:8786; 'local' starts one with a process per "
+        "core; 'auto' is DASK_SCHEDULER_ADDRESS if that is set, else local.",
+    ),
+    RESUME,
+)
+
+
+class AutoFloat(click.ParamType):
+    """A number, or ``auto``.
+
+    Args:
+        least: The smallest that is allowed; None for all above 0.
+        below: What it must be below.
+    """
+
+    name = "auto|float"
+
+    def __init__(self, least: float | None = None, below: float = math.inf):
+        self.least, self.below = least, below
+
+    def convert(self, value: Any, param, ctx) -> float | str:
+        """The number, or ``"auto"``."""
+        if value == "auto":
+            return value
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        enough = number > 0 if self.least is None else number >= self.least
+        if not (enough and number < self.below):
+            needed = "a positive number"
+            if self.least is not None:
+                needed = f"a number of {self.least} or more"
+                if self.below < math.inf:
+                    needed = f"a number from {self.least} to below {self.below}"
+            self.fail(f"{value!r} is neither {needed} nor 'auto'.", param, ctx)
+        return number
+
+
+class AutoList(click.ParamType):
+    """Names separated by commas, or ``auto``."""
+
+    name = "auto|name,..."
+
+    def convert(self, value: Any, param, ctx) -> str | tuple[str, ...]:
+        """The names, or ``"auto"``."""
+        if value == "auto" or isinstance(value, tuple):
+            return value
+        return _names(self, value, param, ctx)
+
+
+def _names(kind: click.ParamType, value: str, param, ctx) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in value.split(","))
+    if not all(names):
+        kind.fail(f"{value!r} has an empty name in it.", param, ctx)
+    return names
+
+
+class NoneList(click.ParamType):
+    """Names separated by commas, or ``none``, which becomes an empty tuple."""
+
+    name = "none|name,..."
+
+    def convert(self, value: Any, param, ctx) -> tuple[str, ...]:
+        """The names."""
+        if isinstance(value, tuple):
+            return value
+        return () if value == "none" else _names(self, value, param, ctx)
+
+
+class Several(click.ParamType):
+    """Values separated by commas, each once: ``0,1,2``; becomes a tuple.
+
+    Args:
+        kind: The type of each.
+    """
+
+    def __init__(self, kind: click.ParamType):
+        self.kind = kind
+        self.name = f"{kind.name},..."
+
+    def convert(self, value: Any, param, ctx) -> tuple:
+        """The values in their order."""
+        if isinstance(value, tuple):
+            return value
+        parts = [part.strip() for part in value.split(",")]
+        try:
+            values = [self.kind.convert(part, param, ctx) for part in parts]
+        except click.BadParameter as error:  # click calls a number with limits a range
+            self.fail(error.message.replace("integer range", "integer"), param, ctx)
+        for number, part in enumerate(parts):
+            if values[number] in values[:number]:
+                self.fail(f"{value!r} names {part} twice; give each once.", param, ctx)
+        return tuple(values)
+
+
+class AutoSeveral(Several):
+    """Values separated by commas, each once, or ``auto``."""
+
+    def __init__(self, kind: click.ParamType):
+        super().__init__(kind)
+        self.name = f"auto|{self.name}"
+
+    def convert(self, value: Any, param, ctx) -> str | tuple:
+        """The values in their order, or ``"auto"``."""
+        return value if value == "auto" else super().convert(value, param, ctx)
+
+
+class OneOf(click.ParamType):
+    """One of some names, or what another type takes.
+
+    Args:
+        names: The names.
+        kind: The other type.
+    """
+
+    def __init__(self, names: Sequence[str], kind: click.ParamType):
+        self.names, self.kind, self.name = names, kind, kind.name
+
+    def convert(self, value: Any, param, ctx) -> Any:
+        """The name, or what the other type makes of it."""
+        return value if value in self.names else self.kind.convert(value, param, ctx)

@@ -1,0 +1,1 @@
+"""Trials of a parent run: planned as data, trained by an executor, resumed, compared."""

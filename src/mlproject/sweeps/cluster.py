@@ -1,0 +1,230 @@
+"""Trials on Dask, several at a time: on a cluster of our own, or on one that is there.
+
+Each worker process imports TensorFlow once, and loads the data once if all trials share
+it. A worker that dies is replaced and its trial runs again, in a new run; the old one ends
+as KILLED.
+"""
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import distributed
+
+from mlproject.process import environment, signals
+from mlproject.process.imports import start_tensorflow
+from mlproject.sweeps.trials import Ended, Trial, Work
+from mlproject.tracking import lifecycle, queries
+from mlproject.tracking.run import Run, RunReference
+from tfnets.dataset import Dataset
+from tfnets.errors import InputError, first_line
+
+# How long the trials have to end themselves after a signal, in seconds; on a busy machine
+# that is what an epoch takes.
+_GRACE = 15.0
+
+
+@dataclass(frozen=True)
+class OnDask:
+    """An executor (:class:`mlproject.sweeps.trials.Executor`).
+
+    Attributes:
+        scheduler: Address of a Dask cluster, ``"local"``, or ``"auto"`` for
+            DASK_SCHEDULER_ADDRESS if that is set, else local.
+    """
+
+    scheduler: str = "local"
+
+    @contextlib.contextmanager
+    def running(
+        self, trials: Sequence[Trial], work: Work, data: Dataset | None, parent: Run
+    ) -> Iterator[Iterator[Ended]]:
+        """Runs trials on the cluster; data that they share is loaded once by each worker.
+
+        Raises:
+            InputError: If the cluster cannot be reached, or would have to log to a file.
+        """
+        if not trials:
+            yield iter(())
+            return
+        reference = parent.reference
+        with contextlib.ExitStack() as stack:
+            # Done last: what still runs then has lost its worker.
+            stack.callback(queries.end_running, reference, "its worker was stopped")
+            client = _client(stack, self.scheduler, len(trials), reference.store)
+            loaded = None
+            if data is not None:
+                loaded = client.submit(work.load, trials[0], pure=False)
+            digest = None if data is None else data.digest
+            futures = {
+                # Without priorities Dask takes what is submitted at once in any order.
+                client.submit(
+                    _run, trial, work, loaded, digest, reference, pure=False, priority=-place
+                ): trial
+                for place, trial in enumerate(trials)
+            }
+            try:
+                yield _ended(futures)
+            except BaseException:
+                signals.acknowledge()  # by ending, which the same request must not interrupt
+                with contextlib.suppress(Exception):  # why we end matters more
+                    _stop(client, [*futures, *([loaded] if loaded else [])], reference.id)
+                raise
+
+
+def _ended(futures: dict) -> Iterator[Ended]:
+    for future in distributed.as_completed(futures):
+        trial = futures[future]
+        try:
+            yield Ended(trial, *future.result())
+        except distributed.scheduler.KilledWorker:
+            yield Ended(
+                trial, error="its worker died again and again; is there too little memory?"
+            )
+        except Exception as error:  # out of memory, a scheduler that is gone ...
+            yield Ended(trial, error=f"{type(error).__name__}: {first_line(error)}.")
+
+
+def _client(
+    stack: contextlib.ExitStack, scheduler: str, trials: int, store: str
+) -> distributed.Client:
+    address = scheduler
+    if scheduler == "auto":
+        address = os.environ.get("DASK_SCHEDULER_ADDRESS") or "local"
+    if address == "local":
+        return _local(stack, trials)
+    if not store.startswith("http"):
+        raise InputError(
+            f"the runs of a Dask cluster ({address}) need an MLflow server to log to, "
+            f"http://host:port; MLFLOW_TRACKING_URI is {store}."
+        )
+    try:
+        client = stack.enter_context(distributed.Client(address, timeout=10))
+        client.wait_for_workers(1, timeout=60)
+        stack.enter_context(_prepared(client))
+    except Exception as error:  # each protocol and each missing package has its own
+        raise InputError(
+            f"scheduler {address!r}: no Dask cluster there whose workers have tfnets: "
+            f"{first_line(error)}; an address such as tcp://host:8786 is needed, or 'local'."
+        ) from None
+    return client
+
+
+def _local(stack: contextlib.ExitStack, trials: int) -> distributed.Client:
+    """A cluster of one single-threaded process a core, reachable from this machine only."""
+    # What starts here never hears Ctrl-C, or workers would end before we tell them to; and no
+    # signal comes between the cluster's start and its place on the stack.
+    with signals.deferred(), signals.blocked():
+        cluster = distributed.LocalCluster(
+            n_workers=min(environment.cpus(), trials),
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+        )
+        stack.enter_context(cluster)
+        client = stack.enter_context(distributed.Client(cluster))
+    stack.enter_context(_prepared(client))
+    return client
+
+
+class _Prepare(distributed.WorkerPlugin):
+    """Imports TensorFlow as soon as a worker starts, also one that replaces another."""
+
+    name = "tfnets"
+
+    def setup(self, worker):
+        # A worker for each core: more threads would only get in each other's way.
+        for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+            os.environ.setdefault(name, "1")
+        start_tensorflow()
+
+
+@contextlib.contextmanager
+def _prepared(client: distributed.Client) -> Iterator[None]:
+    client.register_plugin(_Prepare())
+    try:
+        yield
+    finally:
+        with contextlib.suppress(Exception):  # the cluster may be gone
+            client.unregister_worker_plugin(_Prepare.name)
+
+
+def _stop(client: distributed.Client, futures: list, parent: str) -> None:
+    """Cancels what waits, and lets what runs end its own run."""
+    client.cancel(futures, force=True)
+    client.run(_interrupt, parent)
+    end = time.monotonic() + _GRACE
+    while time.monotonic() < end and any(client.run(_is_busy, parent).values()):
+        time.sleep(0.1)
+
+
+# What follows runs in the workers.
+
+
+class _Now:
+    """Whose trial this process is running; one at a time, for seeds are of the process."""
+
+    lock = threading.Lock()
+    parent: str | None = None
+    stopped: ClassVar[set[str]] = set()  # parents that want no more trials
+
+
+def _is_busy(parent: str) -> bool:
+    return _Now.parent == parent
+
+
+def _interrupt(parent: str) -> None:
+    _Now.stopped.add(parent)
+    if _is_busy(parent):
+        signals.request()
+
+
+def _run(
+    trial: Trial, work: Work, data: Dataset | None, digest: str | None, parent: RunReference
+) -> tuple[str, str]:
+    """Runs one trial; its run's id, and why it failed, if it did."""
+    with _Now.lock:
+        signals.acknowledge()  # a request may have been for the trial before
+        _Now.parent = parent.id
+        try:
+            if parent.id in _Now.stopped:
+                return "", "its sweep was stopped"
+            lifecycle.use(parent.store)
+            # This can be its second start: where it ran first, nobody is left to end its run,
+            # and its process may have died when all was done.
+            queries.end_running(parent, "its worker is gone", trial.name)
+            query = "attributes.status = 'FINISHED'"
+            for record in queries.children(parent.id, parent.experiment_id, query):
+                if record.name == trial.name:
+                    return record.id, ""
+            with lifecycle.start_run(
+                trial.name,
+                task=parent.task,
+                stage="trial",
+                options=trial.options,
+                tags=trial.tags,
+                parent=parent,
+            ) as run:
+                if data is None:
+                    data = work.load(trial)
+                elif data.digest != digest:
+                    raise InputError(
+                        f"{data.source} is not the same on {socket.gethostname()} as where the "
+                        "sweep was started; it must be the same everywhere."
+                    )
+                work.train(data, trial, run)
+        except InputError as error:
+            return "", str(error)
+        except signals.Interrupted as error:  # Dask could not hand it on
+            return "", str(error)
+        finally:
+            _Now.parent = None
+    return run.id, ""

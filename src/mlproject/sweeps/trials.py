@@ -1,0 +1,90 @@
+"""What a sweep is made of: trials, each a training in a run of its own under one parent."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from mlproject.tracking.queries import Record
+from mlproject.tracking.run import Run
+from tfnets.dataset import Dataset
+
+Subject = TypeVar("Subject")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A training that belongs to a sweep.
+
+    Attributes:
+        name: Its run's name; no two of a sweep have the same.
+        options: Options of the command that trains one network.
+        tags: Its run's tags.
+    """
+
+    name: str
+    options: dict
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Group(Generic[Subject]):
+    """What a sweep compares with others: the same training with several seeds.
+
+    Attributes:
+        name: As tables name it.
+        subject: What is trained: a network, a configuration, a value of a study.
+        trials: One for each seed.
+    """
+
+    name: str
+    subject: Subject
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a trial does. Both are functions of a module, so that other processes find them.
+
+    Attributes:
+        load: ``trial -> Dataset``, the data of a trial.
+        train: ``(data, trial, run)``, trains the network and logs everything to the run.
+    """
+
+    load: Callable[[Trial], Dataset]
+    train: Callable[[Dataset, Trial, Run], None]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A trial that has run.
+
+    Attributes:
+        trial: Which.
+        run_id: The id of its finished run; empty if it failed.
+        error: Why it failed; empty if it did not.
+    """
+
+    trial: Trial
+    run_id: str = ""
+    error: str = ""
+
+
+class Executor(Protocol):
+    """Runs trials somewhere."""
+
+    def running(
+        self, trials: Sequence[Trial], work: Work, data: Dataset | None, parent: Run
+    ) -> AbstractContextManager[Iterator[Ended]]:
+        """Runs trials; yields them as they end, in a ``with`` block, after which none runs.
+
+        Args:
+            trials: What to run, in this order.
+            work: What each does.
+            data: The data that all trials share; None if each loads its own.
+            parent: The run that they belong to.
+        """
+        ...
+
+
+Done = dict[str, Record]  # the finished runs by their trials' names

@@ -1,0 +1,110 @@
+"""Runs end however their process ends, and abandoned ones are found."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import mlflow
+import pytest
+
+from mlproject.process import environment
+from mlproject.tracking.lifecycle import start_run
+from tfnets.errors import InputError
+
+
+def test_an_unexpected_exception_ends_the_run_as_failed(store):
+    with (
+        pytest.raises(ZeroDivisionError),
+        start_run("x", task="speech", stage="train", options={}),
+    ):
+        raise ZeroDivisionError("oops")
+    (run,) = store.search_runs(["0"])
+    assert run.info.status == "FAILED"
+    assert run.data.tags["error"] == "oops"
+    with (
+        pytest.raises(MemoryError),
+        start_run("x", task="speech", stage="train", options={}),
+    ):
+        raise MemoryError
+    assert store.search_runs(["0"], max_results=1)[0].data.tags["error"] == "MemoryError"
+
+
+def test_a_child_whose_end_fails_does_not_end_its_parent(store, monkeypatch):
+    set_terminated = mlflow.MlflowClient.set_terminated
+    failures = [mlflow.MlflowException("the server stumbles")]
+
+    def once(*args, **kwargs):
+        if failures:
+            raise failures.pop()
+        return set_terminated(*args, **kwargs)
+
+    with start_run("parent", task="speech", stage="compare", options={}) as parent:
+        monkeypatch.setattr(mlflow.MlflowClient, "set_terminated", once)
+        with (
+            pytest.raises(InputError, match=r"cannot end run .* as FINISHED: the server stumbles"),
+            start_run("child", task="speech", stage="trial", options={}, parent=parent.reference),
+        ):
+            pass
+        assert store.get_run(parent.id).info.status == "RUNNING"
+    statuses = {run.info.run_name: run.info.status for run in store.search_runs(["0"])}
+    assert statuses == {"parent": "FINISHED", "child": "FAILED"}
+
+
+def test_ctrl_c_in_a_notebook_ends_the_run_as_killed(store):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        start_run("x", task="speech", stage="train", options={}),
+    ):
+        raise KeyboardInterrupt
+    (run,) = store.search_runs(["0"])
+    assert run.info.status == "KILLED"
+
+
+def test_a_name_that_the_user_gave_stays(store):
+    for given, expected in (("my own-run-3", "my own-run-3"), (None, "made here")):
+        waiting = store.create_run("0", run_name=given)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLFLOW_RUN_ID", waiting.info.run_id)
+            with start_run("made here", task="speech", stage="train", options={"a": 1}):
+                pass
+        run = store.get_run(waiting.info.run_id)
+        assert run.info.run_name == expected
+        assert run.info.status == "FINISHED"
+
+
+def test_parameters_stay_as_mlflow_run_wrote_them(store):
+    waiting = store.create_run("0")
+    store.log_param(waiting.info.run_id, "learning_rate", "1e-3")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_RUN_ID", waiting.info.run_id)
+        parameters = {"learning_rate": 0.001, "seed": 0}
+        with start_run("x", task="speech", stage="train", options=parameters):
+            pass
+    assert store.get_run(waiting.info.run_id).data.params == {"learning_rate": "1e-3", "seed": "0"}
+
+
+def test_runs_whose_process_is_gone_are_ended(store):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    here = socket.gethostname()
+    cases = {
+        "gone": {"host": here, "pid": f"{gone.pid} 1"},
+        "reused id": {"host": here, "pid": f"{os.getpid()} 1700000000.00"},
+        "of an earlier version": {"host": here, "pid": f"{os.getpid()} 1"},
+        "alive": {"host": here, "pid": environment.process(os.getpid())},
+        "elsewhere": {"host": "another", "pid": f"{gone.pid} 1"},
+        "unknown": {},
+    }
+    runs = {name: store.create_run("0", tags=tags).info.run_id for name, tags in cases.items()}
+    with start_run("x", task="speech", stage="train", options={}):
+        pass
+    statuses = {name: store.get_run(run_id).info.status for name, run_id in runs.items()}
+    assert statuses == {
+        "gone": "KILLED",
+        "reused id": "KILLED",
+        "of an earlier version": "RUNNING",
+        "alive": "RUNNING",
+        "elsewhere": "RUNNING",
+        "unknown": "RUNNING",
+    }
