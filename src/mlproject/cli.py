@@ -15,6 +15,7 @@ from mlproject.tracking import task
 _NAME = "tfnets"
 _COMPLETION = "_TFNETS_COMPLETE"  # click looks for it
 _SHELLS = ("bash", "zsh", "fish")
+_PACKAGES = ("tensorflow", "keras", "mlflow")
 
 
 def _print_version(context: click.Context, option: click.Option, given: bool) -> None:
@@ -23,9 +24,6 @@ def _print_version(context: click.Context, option: click.Option, given: bool) ->
         version = metadata.version(_NAME)
         click.echo(f"{_NAME} {version} ({others}, Python {platform.python_version()})")
         context.exit()
-
-
-_PACKAGES = ("tensorflow", "keras", "mlflow")
 
 
 @click.group(context_settings={"show_default": True})
@@ -53,7 +51,7 @@ def cli(context: click.Context) -> None:
     MLFLOW_TRACKING_URI names, in an experiment with the task's name, unless
     MLFLOW_EXPERIMENT_NAME names another. `mlflow run` has the same commands as entry points
     (speech_gru, har_rnn, addition_rnn ...).
-    """
+    """  # noqa: D301 (click's mark for lines that stay as they are)
     groups = {"speech": speech, "har": har, "addition": addition}
     started_by_mlflow = {"MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"} & set(os.environ)
     if context.invoked_subcommand in groups and not started_by_mlflow:
@@ -73,7 +71,7 @@ def completion(shell: str) -> None:
     \b
     bash: put this into ~/.bashrc
       eval "$(tfnets completion bash)"
-    """
+    """  # noqa: D301
     found = get_completion_class(shell)
     click.echo(found(cli, {}, _NAME, _COMPLETION).source())
 

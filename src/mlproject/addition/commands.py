@@ -70,7 +70,7 @@ def register_as(default: str):
     )
 
 
-@click.group(context_settings={"show_default": True})
+@click.group(context_settings={"show_default": True}, short_help="Add numbers digit by digit.")
 def cli():
     """Digit-wise addition: train and study networks that add, and add with them."""
 

@@ -199,7 +199,10 @@ STOPPING = (
 )
 
 
-@click.group(context_settings={"show_default": True})
+@click.group(
+    context_settings={"show_default": True},
+    short_help="Tell activities apart by acceleration.",
+)
 def cli():
     """Human activities: train, compare and register networks that tell them apart."""
 

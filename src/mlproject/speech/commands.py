@@ -123,7 +123,7 @@ class NetworkType(click.ParamType):
         return network
 
 
-@click.group(context_settings={"show_default": True})
+@click.group(context_settings={"show_default": True}, short_help="Tell spoken words apart.")
 def cli():
     """Spoken words: train, compare and use networks that tell them apart."""
 
@@ -214,9 +214,7 @@ def from_torch(**options):
 def classify(clip, **options):
     """Say which word a trained model hears in a clip, with the probabilities."""
     if (clip is None) == (options["wav"] is None):
-        raise click.UsageError(
-            "one clip is needed: classify clip.wav, or classify --wav clip.wav."
-        )
+        raise click.UsageError("one clip is needed: classify CLIP, or classify --wav CLIP.")
     options["wav"] = options["wav"] or clip
     with TASK.start_run("classify", "classify", options) as run:
         with late_imports():
