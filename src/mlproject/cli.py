@@ -72,8 +72,9 @@ def completion(shell: str) -> None:
     bash: put this into ~/.bashrc
       eval "$(tfnets completion bash)"
     """  # noqa: D301
-    found = get_completion_class(shell)
-    click.echo(found(cli, {}, _NAME, _COMPLETION).source())
+    of_shell = get_completion_class(shell)
+    assert of_shell is not None  # click has one for each of _SHELLS
+    click.echo(of_shell(cli, {}, _NAME, _COMPLETION).source())
 
 
 def main() -> None:

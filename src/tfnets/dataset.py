@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -105,7 +106,7 @@ class Dataset:
                 f"{self.source}: all training samples have the same value {mean:g}; "
                 "there is nothing to learn from."
             )
-        scaled = {}
+        scaled: dict[str, Any] = {}
         for name, split in self.splits.items():
             with np.errstate(over="ignore"):
                 x = ((split.x - mean) / std).astype(np.float32)
@@ -144,7 +145,9 @@ class Dataset:
                 raise InputError(
                     f"{self.source}: {times} classes are called {name!r}; names must differ."
                 )
-        checked = {name: self._check_split(name, split) for name, split in self.splits.items()}
+        checked: dict[str, Any] = {
+            name: self._check_split(name, split) for name, split in self.splits.items()
+        }
         self._check_groups()
         same = all(checked[name] is split for name, split in self.splits.items())
         return self if same else replace(self, **checked)

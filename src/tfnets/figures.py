@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -77,7 +78,7 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> 
     # A label needs an eighth of an inch; where classes are closer, not each gets one.
     every = max(1, -(-n // round(8 * (size - 2.5))))
     labels = labels[::every]
-    font = {} if counted else {"fontsize": 7}
+    font: dict[str, Any] = {} if counted else {"fontsize": 7}
     axes.set_xticks(range(0, n, every), labels, rotation=90 if n > 6 or long else 0, **font)
     axes.set_yticks(range(0, n, every), labels, **font)
     axes.set(xlabel="predicted", ylabel="true")

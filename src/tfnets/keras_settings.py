@@ -19,7 +19,7 @@ def check_backend() -> None:
     Keras itself is not imported: it would look for a backend that may not be installed.
     """
     loaded = getattr(sys.modules.get("keras"), "config", None)
-    if hasattr(loaded, "backend"):
+    if loaded is not None and hasattr(loaded, "backend"):
         backend, where = loaded.backend(), "Keras has been imported with it"
     elif os.environ.get("KERAS_BACKEND"):
         backend, where = os.environ["KERAS_BACKEND"], "environment variable KERAS_BACKEND"

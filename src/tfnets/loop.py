@@ -136,11 +136,11 @@ class Loop:
         self._names = ("loss", *objective.metrics)
         # Side by side are calls of a compiled function, one after the other what is in one.
         alone = execution.xla and execution.shards == 1
-        self._gradients = _traced(self._gradients, execution.xla)
-        self._judge = _traced(self._judge, execution.xla)
-        self._train = _traced(self._train, alone)
+        self._compiled_gradients = _traced(self._gradients, execution.xla)
+        self._compiled_judge = _traced(self._judge, execution.xla)
+        self._compiled_train = _traced(self._train, alone)
         # Splits differ in length: a compiled batch serves all of them.
-        self._evaluate = _traced(self._evaluate, False)
+        self._compiled_evaluate = _traced(self._evaluate, False)
 
     def _refuse_what_would_be_wrong(self) -> None:
         if self.batch_size < 1:
@@ -183,17 +183,17 @@ class Loop:
             InputError: If x and y differ in length, or ``order`` is empty or names a
                 sample that is not there.
         """
-        return self._run(self._train, x, y, order, self.batch_size)
+        return self._run(self._compiled_train, x, y, order, self.batch_size)
 
     def first_step(self, x: tf.Tensor, y: tf.Tensor, order: np.ndarray) -> None:
         """Makes only the first step of :meth:`epoch`, with the same arguments."""
         samples, weights, _ = next(self._calls(order, self.batch_size))
-        self._train(x, y, samples, weights, tf.constant(1))
+        self._compiled_train(x, y, samples, weights, tf.constant(1))
 
     def evaluate(self, x: tf.Tensor, y: tf.Tensor) -> dict[str, float]:
         """Loss and metrics, means over the samples; arguments as for :meth:`epoch`."""
         batch = max(self.batch_size, _JUDGED_TOGETHER)
-        return self._run(self._evaluate, x, y, np.arange(len(y)), batch)
+        return self._run(self._compiled_evaluate, x, y, np.arange(len(y)), batch)
 
     def _run(self, function, x, y, order, batch):
         # XLA would read some other sample's memory for one that is not there.
@@ -243,7 +243,7 @@ class Loop:
             sums, gradients = [], []
             for shard in range(self.execution.shards):
                 rows, weight = samples[number, shard], weights[number, shard]
-                one, of_one = self._gradients(
+                one, of_one = self._compiled_gradients(
                     tf.gather(x, rows), tf.gather(y, rows), weight / count
                 )
                 sums.append(one)
@@ -268,7 +268,7 @@ class Loop:
             sums = []
             for shard in range(self.execution.shards):
                 rows, weight = samples[number, shard], weights[number, shard]
-                sums.append(self._judge(tf.gather(x, rows), tf.gather(y, rows), weight))
+                sums.append(self._compiled_judge(tf.gather(x, rows), tf.gather(y, rows), weight))
             return tf.add_n(sums)
 
         return self._sum(step, steps)

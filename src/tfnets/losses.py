@@ -7,6 +7,8 @@ where TensorFlow's graph says which activation made the outputs, and only to com
 same logarithm without rounding the outputs to 0 or 1 first.
 """
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -58,7 +60,7 @@ def cross_entropy(labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
     return -of_label(labels, log_of(outputs))
 
 
-def _origin(outputs: tf.Tensor) -> tuple[str, tf.Tensor | None]:
+def _origin(outputs: tf.Tensor) -> tuple[str, Any]:
     """What operation of the graph made a tensor, and from what; nothing in eager mode."""
     if not tf.is_symbolic_tensor(outputs):
         return "", None

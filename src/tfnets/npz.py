@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -45,7 +46,7 @@ def from_npz(path: Path, validation_fraction: float = 0.1) -> Dataset:
         most = max((int(labels.max()) for labels in y.values() if len(labels)), default=0)
         classes = tuple(str(number) for number in range(most + 1))
     kind = "as given in the file"
-    training = ("train",)
+    training: tuple[str, ...] = ("train",)
     if "val" not in given and validation_fraction:
         training = ("train", "val")
         kind += f", a stratified {100 * validation_fraction:g} % of training for validation"
@@ -53,10 +54,10 @@ def from_npz(path: Path, validation_fraction: float = 0.1) -> Dataset:
             path, x["train"], y["train"], validation_fraction
         )
     digest = hashlib.sha256()
-    splits = {"val": None}
+    splits: dict[str, Any] = {"val": None}
     for split in [split for split in SPLITS if split in x]:
-        digest.update(x[split])
-        digest.update(y[split])
+        digest.update(x[split].data)
+        digest.update(y[split].data)
         splits[split] = Split(np.ascontiguousarray(x[split]), y[split])
     return Dataset(
         name=path.stem,

@@ -16,6 +16,7 @@ Four facts differ between PyTorch and Keras, and all are put right here:
 
 import math
 from numbers import Real
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -179,7 +180,7 @@ def build(
     *,
     schedule: str = "constant",
     steps: int = 1,
-    **options: float | bool,
+    **options: Any,
 ) -> keras.optimizers.Optimizer:
     """Builds an optimizer that makes the same steps as PyTorch's.
 
@@ -200,7 +201,7 @@ def build(
     Raises:
         InputError: For an unknown name or schedule, or a number out of its range.
     """
-    chosen = settings(name, learning_rate, **options)
+    chosen: dict[str, Any] = settings(name, learning_rate, **options)
     check_schedule(schedule)
     if schedule != "constant":
         chosen["learning_rate"] = _SCHEDULES[schedule](chosen["learning_rate"], steps)

@@ -1,9 +1,20 @@
-"""One line that says how far long work has come, and how long it will still take."""
+"""How far long work has come, and how long it will still take.
 
+In a terminal or a notebook a bar of `rich <https://rich.readthedocs.io>`_ that ends as one line;
+in log files and pipes a line at the start, for each tenth of the work and at the end. Everything
+goes to standard error.
+"""
+
+import importlib.util
 import sys
 import time
 from collections.abc import Callable
 from typing import TextIO
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as Bars
 
 
 def duration(seconds: float) -> str:
@@ -16,11 +27,132 @@ def duration(seconds: float) -> str:
     return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
 
 
-class Progress:
-    """Counts steps of known number and prints ``what 40 % (4,800 of 12,000), 12 s left``.
+def say(line: str, stream: TextIO | None = None) -> None:
+    """Prints a line, above the bars if there are any.
 
-    On a terminal the line is rewritten in place, and ended with the ``with`` block that
-    this belongs into; elsewhere there is a line for every tenth of the work.
+    Args:
+        line: Plain text.
+        stream: Where to print; standard error by default.
+    """
+    if stream is None and _SHARED.bars is not None:
+        _SHARED.bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+    elif (stream or sys.stderr) is not None:
+        print(line, file=stream or sys.stderr, flush=True)
+
+
+class _Display:
+    """The bars of one stream: at most one live display may be drawn at a time."""
+
+    def __init__(self, stream: TextIO | None = None):
+        self.stream = stream
+        self.bars: Bars | None = None
+        self._open = 0
+
+    def console(self) -> Console | None:
+        """What bars are drawn on; None where only lines can be printed."""
+        stream = self.stream or sys.stderr
+        if stream is None or getattr(stream, "closed", False):
+            return None
+        console = Console(file=stream)
+        if console.is_jupyter:
+            return console if importlib.util.find_spec("ipywidgets") else None
+        return console if console.is_terminal and not console.is_dumb_terminal else None
+
+    def add(self, console: Console, line: str, total: int) -> TaskID:
+        """A new bar, below the others."""
+        if self.bars is None:
+            self.bars = Bars(BarColumn(20), TextColumn("{task.description}"), console=console)
+            self.bars.start()
+        self._open += 1
+        return self.bars.add_task(_plain(line), total=total or None)
+
+    def update(self, task: TaskID, line: str, done: int, total: int) -> None:
+        """Draws a bar anew."""
+        if self.bars is not None:
+            self.bars.update(task, completed=done, total=total or None, description=_plain(line))
+
+    def remove(self, task: TaskID) -> None:
+        """Ends a bar: the last one stays as a line."""
+        self._open -= 1
+        if self.bars is None:
+            return
+        if self._open:
+            self.bars.remove_task(task)
+        else:
+            self.bars.stop()
+            self.bars = None
+
+
+def _plain(line: str) -> str:
+    """Text that rich shows as it is."""
+    return line.replace("[", r"\[")
+
+
+_SHARED = _Display()
+
+
+class Line:
+    """A line that says how far some work is: a bar, or a line now and then.
+
+    Args:
+        total: How many steps there are; 0 if that is not known yet.
+        shown: Whether to print at all.
+        stream: Where to print; standard error by default.
+    """
+
+    def __init__(self, total: int, shown: bool = True, stream: TextIO | None = None):
+        self.total, self.done = total, 0
+        self._shown, self._stream = shown, stream
+        self._display = _SHARED if stream is None else _Display(stream)
+        self._console = self._display.console() if shown else None
+        self._task: TaskID | None = None
+        self._tenth, self._printed = 0, ""
+
+    @property
+    def is_bar(self) -> bool:
+        """Whether it is drawn anew in place."""
+        return self._console is not None
+
+    def show(self, line: str, done: int, *, first: bool = False) -> None:
+        """Says how far the work is, if it is time to.
+
+        Args:
+            line: What to say.
+            done: Steps that are done.
+            first: Whether a log file gets the first line at once, before a tenth is done.
+        """
+        self.done = done
+        if not self._shown:
+            return
+        if self._console is not None:
+            if self._task is None:
+                self._task = self._display.add(self._console, line, self.total)
+            self._display.update(self._task, line, done, self.total)
+            return
+        tenth = done * 10 // self.total if self.total else 0
+        if tenth > self._tenth or (first and not self._printed):
+            self._tenth = tenth
+            self._print(line)
+
+    def end(self, line: str = "") -> None:
+        """Ends the bar; in a log file says the last line, if it has not been said."""
+        if not self._shown:
+            return
+        if self._task is not None:
+            self._display.remove(self._task)
+            self._task = None
+        elif line and line != self._printed and self._console is None:
+            self._print(line)
+
+    def _print(self, line: str) -> None:
+        self._printed = line
+        say(line, self._stream)
+
+
+class Progress:
+    """Counts steps of known number and says ``what 40 % (4,800 of 12,000), 12 s left``.
+
+    Used in a ``with`` block, which ends the bar.
 
     Args:
         what: What is being done: ``"rendering clips"``.
@@ -39,29 +171,30 @@ class Progress:
         shown: bool = True,
         stream: TextIO | None = None,
     ):
-        self.what, self.total, self.unit, self.shown = what, total, unit, shown
-        self.stream = stream or sys.stderr
+        self.what, self.unit = what, unit
         self.done = 0
+        self._line = Line(total, shown, stream)
         self._start = time.monotonic()
-        self._printed = 0.0
-        self._tenth = 0
+        self._drawn = 0.0
+
+    @property
+    def total(self) -> int:
+        """How many steps there are; it can be set when it becomes known."""
+        return self._line.total
+
+    @total.setter
+    def total(self, total: int) -> None:
+        self._line.total = total
 
     def step(self, n: int = 1) -> None:
         """Notes that ``n`` more steps are done."""
         self.done += n
-        if not self.shown:
-            return
         now = time.monotonic()
-        if self.stream.isatty():
-            if now - self._printed > 0.2 or self.done >= self.total:
-                self._printed = now
-                self.stream.write(f"\r{self._line(now)}\x1b[K")
-                self.stream.flush()
-        elif self.done * 10 // self.total > self._tenth:
-            self._tenth = self.done * 10 // self.total
-            print(self._line(now), file=self.stream, flush=True)
+        if not self._line.is_bar or now - self._drawn > 0.1 or self.done >= self.total:
+            self._drawn = now
+            self._line.show(self._text(now), self.done)
 
-    def _line(self, now: float) -> str:
+    def _text(self, now: float) -> str:
         spent = now - self._start
         done, total = (n // 10**6 if self.unit == "MB" else n for n in (self.done, self.total))
         counts = f"{done:,} of {total:,} {self.unit}".rstrip()
@@ -74,18 +207,18 @@ class Progress:
         return self
 
     def __exit__(self, *exception) -> None:
-        if self._printed:
-            self.stream.write("\n")
-            self.stream.flush()
+        self._line.end()
 
 
-class Epochs:
-    """Prints a line an epoch: the metrics, how long it took, the time left.
+class EpochProgress(keras.callbacks.Callback):
+    """Says after an epoch its losses and accuracies, how long it took, and the time left.
+
+    A Keras callback; the logs it needs are those of :func:`tfnets.training.train`.
 
     Args:
         total: How many epochs there are.
-        at_most: Whether it may end before, so that the time left is the longest.
-        steps: From an epoch to the steps made until then, to be said in its stead.
+        at_most: Whether training may end before, so that the time left is the longest.
+        steps: From an epoch, from 1, to the steps made until then, which are said instead.
         stream: Where to print; standard error by default.
     """
 
@@ -96,24 +229,40 @@ class Epochs:
         steps: Callable[[int], int] | None = None,
         stream: TextIO | None = None,
     ):
-        self.total, self.stream = total, stream or sys.stderr
-        self._what = "step" if steps else "epoch"
+        super().__init__()
+        self._total = total
+        self._unit = "step" if steps else "epoch"
         self._number = steps or (lambda epoch: epoch)
-        self.at_most = "at most " if at_most else ""
+        self._at_most = "at most " if at_most else ""
         self._since_first = 0.0
+        self._line = Line(total, True, stream)
+        self._last = ""
 
-    def __call__(self, epoch: int, metrics: dict[str, float]) -> None:
-        """Prints the line of one epoch, counted from 1, with metrics by their usual names."""
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Keras calls it with the epoch, from 0."""
+        self._last = self._text(epoch + 1, logs or {})
+        self._line.show(self._last, epoch + 1, first=True)
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        """Keras calls it."""
+        self.close()
+
+    def close(self) -> None:
+        """Ends the bar, also after an error."""
+        self._line.end(self._last)
+
+    def _text(self, epoch: int, metrics: dict[str, float]) -> str:
         seconds = metrics["time/epoch_s"]
         if epoch > 1:  # the first holds the compilation, too, and says little of the others
             self._since_first += seconds
             seconds = self._since_first / (epoch - 1)
-        number, last = self._number(epoch), self._number(self.total)
-        words = [f"{self._what} {number:>{len(str(last))}}/{last}"]
+        number, last = self._number(epoch), self._number(self._total)
+        words = [f"{self._unit} {number:>{len(str(last))}}/{last}"]
         for split in ("train", "val") if "val/loss" in metrics else ("train",):
             loss, accuracy = metrics[f"{split}/loss"], metrics[f"{split}/accuracy"]
             words.append(f"{split} loss {loss:.4f} accuracy {accuracy:.4f}")
         words.append(f"{metrics['time/epoch_s']:.1f} s")
-        if epoch < self.total:
-            words[-1] += f", {self.at_most}{duration(seconds * (self.total - epoch))} left"
-        print("  ".join(words), file=self.stream, flush=True)
+        if epoch < self._total:
+            left = duration(seconds * (self._total - epoch))
+            words[-1] += f", {self._at_most}{left} left"
+        return "  ".join(words)

@@ -1,9 +1,9 @@
 """Small tables as aligned text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
-def text(columns: dict[str, Sequence[str]]) -> str:
+def text(columns: Mapping[str, Sequence[str]]) -> str:
     """Columns side by side under their names, aligned on the left."""
     widths = {name: max(map(len, [name, *column])) for name, column in columns.items()}
     rows = [list(columns), *zip(*columns.values(), strict=True)]

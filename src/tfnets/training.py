@@ -1,10 +1,12 @@
 """Seed, build, train: the one recipe by which every task is trained."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,7 +16,7 @@ from tfnets import optimizers
 from tfnets.dataset import Dataset, Split, Stream
 from tfnets.errors import InputError
 from tfnets.loop import CLASSIFICATION, Execution, Loop, Objective
-from tfnets.progress import Epochs
+from tfnets.progress import EpochProgress
 
 Metrics = dict[str, float]
 
@@ -91,7 +93,7 @@ class Recipe:
         return bool(self.patience) or self.keep == "best"
 
     @property
-    def _step(self) -> dict[str, float | None]:
+    def _step(self) -> dict[str, Any]:
         names = ("learning_rate", "momentum", "nesterov", "weight_decay", "clipnorm")
         return {key: getattr(self, key) for key in names}
 
@@ -103,6 +105,7 @@ class Recipe:
 
     def steps_after(self, epoch: int) -> int:
         """How many of the steps are made after an epoch, from 0, of a stream."""
+        assert self.steps is not None
         return self.steps * epoch // self.epochs
 
     def build_optimizer(self, samples: int | None = None) -> keras.optimizers.Optimizer:
@@ -123,8 +126,8 @@ class Trained:
             ``time/epoch_s``. Training figures are means over the epoch's steps, while the
             weights change; the others are after the epoch.
         best: Number of the epoch whose weights are kept, from 1.
-        seconds: Duration of the whole training, graph building included, what
-            ``on_epoch`` does not.
+        seconds: Duration of the whole training, graph building included, time spent in
+            callbacks excluded.
         drawing: Of these, seconds spent in drawing samples or their order.
         start: Where that was asked for, the metrics of training and of every split that was
             watched before the first step, and after it alone; evaluated as after an epoch.
@@ -172,8 +175,8 @@ class Trained:
         Raises:
             InputError: Without validation data.
         """
-        accuracies = [metrics.get("val/accuracy") for metrics in self.history]
-        if None in accuracies:
+        accuracies = [m["val/accuracy"] for m in self.history if "val/accuracy" in m]
+        if len(accuracies) < len(self.history):
             raise InputError("there is no validation accuracy to look at; hold out some data.")
         enough = share * accuracies[-1]
         return next(n for n, accuracy in enumerate(accuracies, 1) if accuracy >= enough)
@@ -183,9 +186,9 @@ def train(
     build: Callable[[], keras.Model],
     data: Dataset,
     recipe: Recipe,
-    on_epoch: Callable[[int, Metrics], None] = lambda epoch, metrics: None,
-    progress: bool = True,
     *,
+    progress: bool = True,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     objective: Objective = CLASSIFICATION,
     execution: Execution | None = None,
     watched: Sequence[str] = ("val",),
@@ -197,14 +200,21 @@ def train(
     TensorFlow's CPU kernels that are used here are deterministic as they are; on a GPU
     its deterministic kernels are switched on, for this process and for good.
 
+    **Callbacks** are called as ``model.fit`` calls them at the begin and the end of the training
+    and of each epoch; ``model.optimizer`` is there while the network is trained, its learning
+    rate can be changed, and ``model.stop_training`` is honoured after each epoch. ``logs`` has
+    the metrics of the epoch by our names (``train/loss``, ``val/accuracy``, ``time/epoch_s`` ...)
+    and by Keras' (``loss``, ``val_accuracy`` ...), so that ``EarlyStopping("val_loss")`` works as
+    it is. There are no batches to see, for one call makes many steps: what needs them is refused.
+
     Args:
         build: Builds the network; called after seeding, so that the seed decides the
             initial weights.
         data: What to train and validate on.
         recipe: How to train.
-        on_epoch: Called after each epoch with its number, from 1, and its metrics; with 0 and
-            the metrics of the initial weights before the first, if ``from_start``.
-        progress: Whether to print a line an epoch, with the time left.
+        progress: Whether to show how far the training is, with the time left.
+        callbacks: Keras callbacks, called in their order after those of the recipe. The logs of
+            ``on_train_begin`` are the metrics of the initial weights, if ``from_start``.
         objective: What is minimised; by default the cross-entropy of class probabilities.
         execution: How the steps are computed; each task's ``execution()`` says what is
             fastest for its networks. None for plain TensorFlow.
@@ -216,7 +226,7 @@ def train(
     Raises:
         InputError: If a loss stops being a finite number, the recipe needs a validation split
             (patience, keep) and the data has none, the recipe has steps and the data no
-            stream, or a label is no class of the network's outputs.
+            stream, a label is no class of the network's outputs, or a callback cannot work here.
     """
     if recipe.watches and data.val is None:
         what = "early stopping" if recipe.patience else "best epoch to keep"
@@ -226,6 +236,8 @@ def train(
             f"{data.source}: steps is {recipe.steps}; a number is needed for training samples "
             "that are drawn anew, and None for others."
         )
+    for callback in callbacks:
+        _check_callback(callback)
     if tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()
     started = time.perf_counter()
@@ -239,38 +251,37 @@ def train(
         for name, split in data.splits.items()
         if name != "train" and (name in watched or (name == "val" and recipe.watches))
     }
-    stopping = _Stopping(model, recipe)
-    shown = lambda epoch, metrics: None  # noqa: E731
-    if progress:
-        steps = recipe.steps_after if recipe.steps else None
-        shown = Epochs(recipe.epochs, at_most=bool(recipe.patience), steps=steps)
     history: list[Metrics] = []
     start = None
-    elsewhere = drawing = 0.0
+    drawing = evaluating = 0.0
     samples_of = _training_samples(data.train, recipe)
-    for epoch in range(1, recipe.epochs + 1):
-        epoch_started = time.perf_counter()
-        drawn = next(samples_of)
-        drawing += time.perf_counter() - epoch_started
-        if from_start and epoch == 1:
-            start = _from_start(loop, drawn, samples)
-            on_epoch(0, start[0])
-            elsewhere += time.perf_counter() - epoch_started
+    with _called(callbacks, model, optimizer, recipe, progress) as called:
+        for epoch in range(1, recipe.epochs + 1):
             epoch_started = time.perf_counter()
-        metrics = _named("train", loop.epoch(*drawn))
-        for name, split in samples.items():
-            metrics |= _named(name, loop.evaluate(*split))
-        _check(metrics, epoch, recipe)
-        metrics["time/epoch_s"] = time.perf_counter() - epoch_started
-        history.append(metrics)
-        shown(epoch, metrics)
-        on_epoch_started = time.perf_counter()
-        on_epoch(epoch, metrics)
-        elsewhere += time.perf_counter() - on_epoch_started
-        if stopping.after(epoch, metrics):
-            break
-    best = stopping.restore(len(history))
-    seconds = time.perf_counter() - started - elsewhere
+            drawn = next(samples_of)
+            drawing += time.perf_counter() - epoch_started
+            if epoch == 1:
+                evaluation_started = time.perf_counter()
+                if from_start:
+                    start = _from_start(loop, drawn, samples)
+                evaluating = time.perf_counter() - evaluation_started
+                called.train_begin(start[0] if start else None)
+                epoch_started = time.perf_counter()
+            before = called.seconds
+            called.epoch_begin(epoch)
+            epoch_started += called.seconds - before
+            metrics = _named("train", loop.epoch(*drawn))
+            for name, split in samples.items():
+                metrics |= _named(name, loop.evaluate(*split))
+            _check(metrics, epoch, recipe)
+            metrics["time/epoch_s"] = time.perf_counter() - epoch_started
+            history.append(metrics)
+            called.epoch_end(epoch, metrics)
+            if model.stop_training:
+                break
+        called.train_end(history[-1])
+    seconds = time.perf_counter() - started - evaluating - called.seconds
+    best = called.best_epoch or len(history)
     return Trained(model, loop, history, best, seconds, drawing, start)
 
 
@@ -279,7 +290,7 @@ def _from_start(loop: Loop, drawn: tuple, samples: dict[str, tuple]) -> tuple[Me
     x, y, order = drawn
 
     def evaluated() -> Metrics:
-        metrics = {}
+        metrics: Metrics = {}
         for name, split in ({"train": (x, y)} | samples).items():
             metrics |= _named(name, loop.evaluate(*split))
         return metrics
@@ -320,36 +331,133 @@ def _training_samples(
         yield tf.constant(drawn.x), tf.constant(drawn.y), np.arange(len(drawn))
 
 
-class _Stopping:
-    """Keras' early stopping, if validation decides which weights are kept."""
+def _check_callback(callback: object) -> None:
+    """Raises InputError for a callback that would silently do nothing, or the wrong thing."""
+    if not isinstance(callback, keras.callbacks.Callback):
+        raise InputError(
+            f"callbacks has {callback!r}; each must be a keras.callbacks.Callback, such as "
+            "keras.callbacks.LambdaCallback(on_epoch_end=function)."
+        )
+    name = type(callback).__name__
+    if isinstance(callback, keras.callbacks.BackupAndRestore):
+        raise InputError(f"callback {name} cannot work here: a training always starts anew.")
+    if isinstance(callback, keras.callbacks.ProgbarLogger):
+        raise InputError(f"callback {name} cannot work here; progress=True shows the progress.")
+    if getattr(callback, "save_freq", "epoch") != "epoch":
+        raise InputError(
+            f"callback {name} has save_freq={callback.save_freq!r}; it must be 'epoch', for "
+            "there are no batches to see."
+        )
+    hooks = [hook for hook in dir(keras.callbacks.Callback) if hook.startswith("on_")]
+    own = {hook for hook in hooks if not _is_default(callback, hook)}
+    if own and all("batch" in hook for hook in own):
+        more = "; a loss that is no number ends the training anyway" if "NaN" in name else ""
+        raise InputError(
+            f"callback {name} works on batches ({', '.join(sorted(own))}), and there are none "
+            f"to see: one call makes many steps{more}."
+        )
 
-    def __init__(self, model: keras.Model, recipe: Recipe):
-        self._callback = None
-        if recipe.watches:
-            self._callback = keras.callbacks.EarlyStopping(
+
+def _is_default(callback: keras.callbacks.Callback, hook: str) -> bool:
+    """Whether a callback leaves a hook as Keras' base class has it."""
+    function = getattr(callback, hook)
+    return getattr(function, "__func__", function) is getattr(keras.callbacks.Callback, hook)
+
+
+class _Called:
+    """The callbacks of a training, in their order, and the time that they take.
+
+    Attributes:
+        seconds: Time that was spent in them.
+    """
+
+    def __init__(self, callbacks: Sequence, model: keras.Model, recipe: Recipe):
+        self.seconds = 0.0
+        self._recipe = recipe
+        self._all = list(callbacks)
+        self._list = keras.callbacks.CallbackList(
+            self._all, model=model, epochs=recipe.epochs, steps=recipe.steps, verbose=0
+        )
+
+    @property
+    def best_epoch(self) -> int | None:
+        """Number of the epoch, from 1, to whose weights a callback went back; None if none did."""
+        for each in reversed(self._all):
+            if isinstance(each, keras.callbacks.EarlyStopping) and each.best_weights is not None:
+                return each.best_epoch + 1
+        return None
+
+    def train_begin(self, logs: Metrics | None) -> None:
+        """The weights are those that ``build`` has made."""
+        self._call(self._list.on_train_begin, logs)
+
+    def epoch_begin(self, epoch: int) -> None:
+        """Before the first step of an epoch, from 1."""
+        self._call(self._list.on_epoch_begin, epoch - 1)
+
+    def epoch_end(self, epoch: int, metrics: Metrics) -> None:
+        """After an epoch, from 1, and its evaluations."""
+        self._call(self._list.on_epoch_end, epoch - 1, _with_kerass_names(metrics))
+
+    def train_end(self, metrics: Metrics) -> None:
+        """After the last epoch."""
+        self._call(self._list.on_train_end, _with_kerass_names(metrics))
+
+    def _call(self, hook: Callable, *arguments) -> None:
+        started = time.perf_counter()
+        try:
+            hook(*arguments)
+        except TypeError as error:
+            if "LearningRateSchedule" not in str(error):
+                raise
+            raise InputError(
+                f"schedule is {self._recipe.schedule!r}, so that no callback can set the "
+                "learning rate; leave it constant."
+            ) from error
+        finally:
+            self.seconds += time.perf_counter() - started
+
+
+@contextlib.contextmanager
+def _called(
+    callbacks: Sequence[keras.callbacks.Callback],
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    recipe: Recipe,
+    progress: bool,
+) -> Iterator[_Called]:
+    """The recipe's own callbacks and the user's; the model has its optimizer while they work."""
+    own: list[keras.callbacks.Callback] = []
+    if recipe.watches:
+        own.append(
+            keras.callbacks.EarlyStopping(
                 "val/accuracy",
                 mode="max",
                 patience=recipe.patience or recipe.epochs,  # without one it never stops
                 min_delta=recipe.min_delta,
                 restore_best_weights=True,
             )
-            self._callback.set_model(model)
-            model.stop_training = False
-            self._callback.on_train_begin()
+        )
+    steps = recipe.steps_after if recipe.steps else None
+    bar = EpochProgress(recipe.epochs, at_most=bool(recipe.patience), steps=steps)
+    model.stop_training = False
+    model.optimizer = optimizer
+    try:
+        yield _Called([*own, *([bar] if progress else []), *callbacks], model, recipe)
+    finally:
+        del model.optimizer  # or it would be saved with the model
+        if progress:
+            bar.close()
 
-    def after(self, epoch: int, metrics: Metrics) -> bool:
-        """Whether this epoch, from 1, is the last."""
-        if self._callback is None:
-            return False
-        self._callback.on_epoch_end(epoch - 1, metrics)
-        return self._callback.model.stop_training
 
-    def restore(self, last: int) -> int:
-        """Goes back to the best epoch's weights; its number."""
-        if self._callback is None:
-            return last
-        self._callback.on_train_end()
-        return self._callback.best_epoch + 1
+def _with_kerass_names(metrics: Metrics) -> Metrics:
+    """Metrics by our names and by those of ``model.fit``: ``loss``, ``val_loss``."""
+    theirs = {}
+    for name, value in metrics.items():
+        split, _, metric = name.partition("/")
+        if split != "time":
+            theirs[metric if split == "train" else f"{split}_{metric}"] = value
+    return metrics | theirs
 
 
 def _named(split: str, metrics: Metrics) -> Metrics:

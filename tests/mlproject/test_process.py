@@ -122,7 +122,7 @@ def test_what_keras_and_tensorflow_are_set_to_elsewhere_changes_nothing(
 def test_a_signal_ends_the_run_as_killed(store, start):
     """As others do: Ctrl-C while something else goes on, SIGTERM in a comparison."""
     process = start(*direct(*LONG))
-    wait_for(lambda: "epoch      2/" in process.said, "training", process)
+    wait_for(lambda: "epoch      1/" in process.said, "training", process)
     process.send_signal(signal.SIGHUP)
     assert process.wait() == 128 + signal.SIGHUP
     run = the_run(store)
@@ -307,7 +307,7 @@ def test_ctrl_c_while_the_corpus_is_rendered(store, start, fresh_cache):
 
 def test_ctrl_c_on_mlflow_run_leaves_nothing_running(store, start):
     process = start(*project(*LONG))
-    wait_for(lambda: "epoch      2/" in process.said, "training", process)
+    wait_for(lambda: "epoch      1/" in process.said, "training", process)
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait() != 0
     run = the_run(store)
@@ -317,7 +317,7 @@ def test_ctrl_c_on_mlflow_run_leaves_nothing_running(store, start):
 
 def test_killing_mlflow_run_ends_its_training_too(store, start):
     process = start(*project(*LONG))
-    wait_for(lambda: "epoch      2/" in process.said, "training", process)
+    wait_for(lambda: "epoch      1/" in process.said, "training", process)
     process.kill()
     process.wait()
     wait_for(lambda: the_run(store).info.status == "KILLED", "the run's end", process, False)

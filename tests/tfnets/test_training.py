@@ -34,10 +34,19 @@ def recurrent(data):
     return keras.Model(inputs, keras.layers.Dense(len(data.classes), activation="softmax")(x))
 
 
-def train(data, seed=0, on_epoch=lambda epoch, metrics: None, **recipe):
+def after_each(function):
+    """A callback that hands on what the history has of an epoch, from 1."""
+
+    def on_epoch_end(epoch, logs):
+        function(epoch + 1, {name: v for name, v in logs.items() if "/" in name})
+
+    return keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end)
+
+
+def train(data, seed=0, callbacks=(), **recipe):
     recipe = {"epochs": 3, "batch_size": 32, "learning_rate": 0.01} | recipe
     recipe = training.Recipe(seed=seed, **recipe)
-    return training.train(lambda: recurrent(data), data, recipe, on_epoch)
+    return training.train(lambda: recurrent(data), data, recipe, callbacks=callbacks)
 
 
 def linear(data):
@@ -50,15 +59,15 @@ def linear(data):
     )
 
 
-_OTHERS = ("objective", "execution", "watched", "from_start")
+_OTHERS = ("objective", "execution", "watched", "from_start", "callbacks")
 
 
-def train_linear(data, on_epoch=lambda epoch, metrics: None, build=linear, **options):
+def train_linear(data, build=linear, **options):
     """Quick; what the recipe does not know goes to the training."""
     others = {k: options.pop(k) for k in _OTHERS if k in options}
     recipe = {"epochs": 3, "batch_size": 32, "optimizer": "sgd", "learning_rate": 0.1} | options
     return training.train(
-        lambda: build(data), data, training.Recipe(**recipe), on_epoch, progress=False, **others
+        lambda: build(data), data, training.Recipe(**recipe), progress=False, **others
     )
 
 
@@ -110,7 +119,7 @@ def test_it_learns():
 
 def test_every_epoch_is_reported_with_its_number():
     seen = []
-    trained = train(toy(), on_epoch=lambda epoch, metrics: seen.append((epoch, metrics)))
+    trained = train(toy(), callbacks=[after_each(lambda *each: seen.append(each))])
     assert [epoch for epoch, _ in seen] == [1, 2, 3]
     assert [metrics for _, metrics in seen] == trained.history
     assert set(trained.history[0]) == {
@@ -211,7 +220,7 @@ def erratic():
     def on_epoch(epoch, metrics):
         erratic.weights.append(models[-1].get_weights())
 
-    erratic.full = erratic.train(on_epoch, build)
+    erratic.full = erratic.train(build=build, callbacks=[after_each(on_epoch)])
     return erratic
 
 
@@ -249,7 +258,7 @@ def test_what_early_stopping_is_by_hand():
 )
 def test_early_stopping_ends_a_training_and_goes_back_to_its_best_epoch(erratic, recipe):
     seen = []
-    trained = erratic.train(lambda epoch, metrics: seen.append(epoch), **recipe)
+    trained = erratic.train(callbacks=[after_each(lambda epoch, _: seen.append(epoch))], **recipe)
     epochs = recipe.get("epochs", 20)
     by_the_definition = {k: v for k, v in recipe.items() if k != "epochs"}
     best, last = best_and_last(erratic.accuracies[:epochs], **by_the_definition)
@@ -393,7 +402,7 @@ def test_without_validation_data(capsys):
 def test_time_in_callbacks_is_not_training_time():
     import time
 
-    trained = train_linear(toy(), epochs=2, on_epoch=lambda epoch, metrics: time.sleep(1))
+    trained = train_linear(toy(), epochs=2, callbacks=[after_each(lambda *each: time.sleep(1))])
     assert trained.seconds < sum(m["time/epoch_s"] for m in trained.history) + 1
 
 

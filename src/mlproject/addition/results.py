@@ -81,7 +81,7 @@ def evaluate(
     models.log_program(run, _SERVED, network, _EXAMPLE, ("sum",), test.data)
     base, seq_len = test.data["base"], test.data["seq_len"]
     adder = Adder(network, seq_len, base)
-    lengths = {"seq_len": [], "accuracy": [], "digit_accuracy": [], "pairs": []}
+    lengths: dict[str, list] = {"seq_len": [], "accuracy": [], "digit_accuracy": [], "pairs": []}
     mistakes: dict[str, list] = {}
     for length in (seq_len, *test.lengths):
         split = data.test
@@ -134,12 +134,12 @@ def register(test: Test, evaluated: Evaluated, run: Run) -> list[tuple[str, str]
     """
     if test.register_as is None:
         return []
-    return [("Registered", _register(test, evaluated, run))]
+    return [("Registered", _register(test.register_as, test, evaluated, run))]
 
 
-def _register(test: Test, evaluated: Evaluated, run: Run) -> str:
+def _register(name: str, test: Test, evaluated: Evaluated, run: Run) -> str:
     """What became of it, in words."""
-    name, seq_len = test.register_as, test.data["seq_len"]
+    seq_len = test.data["seq_len"]
     accuracy = evaluated.accuracy
     tags = {"accuracy": str(accuracy), "seq_len": str(seq_len), "base": str(test.data["base"])}
     words = f"{accuracy:.4f} of the sums of numbers of {count(seq_len - 1, 'digit')}"

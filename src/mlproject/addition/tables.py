@@ -37,7 +37,7 @@ def note(options: dict, data: Mapping[str, Dataset]) -> str:
     facts = {
         "seeds": ", ".join(map(str, options["seeds"])),
         "test": _from_to({len(each.test) for each in data.values()}),
-        "val": _from_to({len(each.val) for each in data.values()}),
+        "val": _from_to({len(each.splits["val"]) for each in data.values()}),
         "looks": looks(steps),
         "last": count(last_steps(steps), "step"),
     }
@@ -103,8 +103,8 @@ def runs(studies: Plan, done: Done) -> dict[str, list]:
         for trial in group.trials
         if trial.name in done
     ]
-    metrics = ("test/accuracy", "test/digit_accuracy", "test/loss", "by_length/accuracy")
-    metrics += ("train/loss", "steps/to_99", "time/train_s", "time/draw_s", "params/total")
+    metrics = ["test/accuracy", "test/digit_accuracy", "test/loss", "by_length/accuracy"]
+    metrics += ["train/loss", "steps/to_99", "time/train_s", "time/draw_s", "params/total"]
     columns = {
         "study": [name for name, _, _, _ in rows],
         "value": [value for _, value, _, _ in rows],

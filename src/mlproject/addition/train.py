@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import tfnets.addition
 from mlproject.addition.results import Evaluated, describe, evaluate, log_data, register
 from mlproject.addition.settings import ALMOST_ALL, Settings, load
+from mlproject.tracking.callbacks import LogEpochs
 from mlproject.tracking.run import Run
 from mlproject.tracking.summaries import log_times, optimizer, summary
 from tfnets import training
@@ -79,22 +80,16 @@ def train_on(data: Dataset, settings: Settings, run: Run, *, progress: bool = Tr
     run.log_parameters({f"used/{key}": value for key, value in recipe.step.items()})
     run.log_tags({"execution": str(execution)})
     log_data(data, network["cell"], run)
-    history: dict[int, dict[str, float]] = {}
-
-    def log_epoch(epoch: int, metrics: dict[str, float]) -> None:
-        step = recipe.steps_after(epoch)
-        history[step] = metrics
-        run.log_epoch(step, metrics)
-
     trained = training.train(
         lambda: tfnets.addition.build(**network),
         data,
         recipe,
-        log_epoch,
-        progress,
+        progress=progress,
+        callbacks=[LogEpochs(run, recipe.steps_after)],
         objective=tfnets.addition.OBJECTIVE,
         execution=execution,
     )
+    history = {recipe.steps_after(n): metrics for n, metrics in enumerate(trained.history, 1)}
     evaluated = evaluate(trained.model, trained.evaluate, data, settings.test, run)
     right = {step: metrics["val/accuracy"] for step, metrics in history.items()}
     to_99 = next((step for step, share in right.items() if share >= ALMOST_ALL), None)

@@ -256,7 +256,7 @@ def _contest(version: Version, data: Dataset, run: Run) -> tuple[bool, str]:
     caution = ""
     if champion.tags.get("data.digest") != data.digest:
         caution = " That champion was trained on other data and may have seen these windows."
-    score = f"{mine:.4f} to {theirs:.4f} on the same {len(data.val)} validation windows"
+    score = f"{mine:.4f} to {theirs:.4f} on the same {len(data.splits['val'])} validation windows"
     if mine > theirs:
         return True, f"It is the champion now, in place of {champion}: {score}.{caution}"
     return False, f"The champion stays {champion}: {score}.{caution}"
@@ -270,6 +270,7 @@ def _validation(uri: str, data: Dataset, run: Run) -> float:
         raise InputError(f"it takes {shape}, these windows are {data.input_shape}.")
     if set(outputs) != set(data.classes):
         raise InputError(f"it knows {', '.join(outputs)}, not {', '.join(data.classes)}.")
-    answers = network.predict(data.val.x, batch_size=1024, verbose=0)
+    validation = data.splits["val"]
+    answers = network.predict(validation.x, batch_size=1024, verbose=0)
     scores = np.stack([np.asarray(answers[name]) for name in data.classes], axis=1)
-    return float((scores.argmax(axis=1) == data.val.y).mean())
+    return float((scores.argmax(axis=1) == validation.y).mean())

@@ -69,6 +69,7 @@ def draw(result: Result, data: Dataset, run: Run) -> evaluation.Judgement:
     """Logs the figures of a run: curves, hidden states, weights, what was taken for what."""
     trained = result.trained
     title = f"{run.name}: {data.name}"
+    assert trained.start is not None  # train_on asks for it
     history = [trained.start[0], *trained.history]
     run.log_figure(figures.stopping(history, trained.best, title, first=0), "curves.png")
     hidden = har_figures.activations(

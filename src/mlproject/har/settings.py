@@ -1,13 +1,14 @@
 """What a command's options mean: what to load, build and train."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import tfnets.har
 from tfnets import training
 from tfnets.dataset import Dataset
 
 # What "auto" means: the report as it can be read, or the way that learns.
-PROTOCOLS = {
+PROTOCOLS: dict[str, dict[str, Any]] = {
     "report": {"loss": "raw", "clipnorm": 0.0, "validation_fraction": 0.0},
     "tfnets": {"loss": "softmax", "clipnorm": 1.0, "validation_fraction": 0.1},
 }
@@ -46,7 +47,7 @@ def resolve(options: dict) -> Settings:
     Raises:
         InputError: For a value that does not fit.
     """
-    auto = PROTOCOLS[options["protocol"]] | {
+    auto: dict[str, Any] = PROTOCOLS[options["protocol"]] | {
         "learning_rate": _LEARNING_RATES[options["optimizer"]],
         "test_subjects": (),
     }
@@ -54,8 +55,8 @@ def resolve(options: dict) -> Settings:
         name: auto.get(name, value) if value == "auto" else value
         for name, value in options.items()
     }
-    names = ("epochs", "batch_size", "optimizer", "learning_rate", "momentum", "weight_decay")
-    names += ("clipnorm", "schedule", "keep", "seed")
+    names = ["epochs", "batch_size", "optimizer", "learning_rate", "momentum", "weight_decay"]
+    names += ["clipnorm", "schedule", "keep", "seed"]
     stopping = {name: used[name] for name in ("patience", "min_delta") if name in used}
     recipe = training.Recipe(**{name: used[name] for name in names}, **stopping)
     activation = None if used["activation"] == "auto" else used["activation"]

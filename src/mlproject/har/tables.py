@@ -133,7 +133,7 @@ def runs(groups: Groups, done: Done) -> dict[str, list]:
             if name.startswith(tuple(f"{each}/" for each in ONCE.values()))
         }
     )
-    columns = {
+    columns: dict[str, list] = {
         "run": [record.name for _, _, record in rows],
         "run_id": [record.id for _, _, record in rows],
         "batch_size": [group.subject.configuration[0] for group, _, _ in rows],

@@ -16,12 +16,15 @@ from mlproject.har.results import (
 )
 from mlproject.har.settings import Settings, load
 from mlproject.tracking import models
+from mlproject.tracking.callbacks import LogEpochs
 from mlproject.tracking.run import Run
 from mlproject.tracking.summaries import count, log_network, log_times, sizes, summary
 from tfnets import training
 from tfnets.dataset import Dataset
 from tfnets.har import figures
 from tfnets.progress import duration
+
+_PLOTTED = ("loss", *TOPS, "epoch_s")
 
 
 def train(settings: Settings, run: Run) -> str:
@@ -78,24 +81,12 @@ def train_on(data: Dataset, settings: Settings, run: Run, *, progress: bool = Tr
             **settings.network,
         )
 
-    def log_epoch(epoch: int, metrics: dict[str, float]) -> None:
-        shown = {"loss", *TOPS, "epoch_s"}  # what the report plots
-        parts = ((name.split("/"), value) for name, value in metrics.items())
-        run.log_epoch(
-            epoch,
-            {
-                f"{BY_EPOCH.get(split, split)}/{name}": value
-                for (split, name), value in parts
-                if name in shown
-            },
-        )
-
     trained = training.train(
         build,
         data,
         recipe,
-        log_epoch,
-        progress,
+        progress=progress,
+        callbacks=[LogEpochs(run, names=_by_epoch)],
         objective=tfnets.har.objective(settings.loss, len(data.classes)),
         execution=execution,
         watched=("val", "test"),
@@ -103,7 +94,7 @@ def train_on(data: Dataset, settings: Settings, run: Run, *, progress: bool = Tr
     )
     metrics = {name: trained.evaluate(split) for name, split in data.splits.items()}
     once = {f"{ONCE[s]}/{name}": v for s, each in metrics.items() for name, v in each.items()}
-    for moment, of_all in zip(FIRST, trained.start, strict=True):
+    for moment, of_all in zip(FIRST, trained.start or (), strict=True):
         once |= {f"{moment}_{name}": v for name, v in of_all.items()}
     shares = figures.unit_shares(trained.model, data.test.x)
     once |= {f"units/{name}": share for name, share in shares.items()}
@@ -115,3 +106,9 @@ def train_on(data: Dataset, settings: Settings, run: Run, *, progress: bool = Tr
     result = Result(trained, metrics, shares, table)
     describe(result, recipe, data, run)
     return result
+
+
+def _by_epoch(name: str) -> str | None:
+    """The name under which a metric of an epoch is logged: what the report plots."""
+    split, _, metric = name.partition("/")
+    return f"{BY_EPOCH.get(split, split)}/{metric}" if metric in _PLOTTED else None

@@ -149,8 +149,8 @@ class Several(click.ParamType):
         self.kind = kind
         self.name = f"{kind.name},..."
 
-    def convert(self, value: Any, param, ctx) -> tuple:
-        """The values in their order."""
+    def convert(self, value: Any, param, ctx) -> Any:
+        """The values in their order, a tuple."""
         if isinstance(value, tuple):
             return value
         parts = [part.strip() for part in value.split(",")]
@@ -171,7 +171,7 @@ class AutoSeveral(Several):
         super().__init__(kind)
         self.name = f"auto|{self.name}"
 
-    def convert(self, value: Any, param, ctx) -> str | tuple:
+    def convert(self, value: Any, param, ctx) -> Any:
         """The values in their order, or ``"auto"``."""
         return value if value == "auto" else super().convert(value, param, ctx)
 

@@ -54,6 +54,8 @@ def log_data(data: Dataset, architecture: str, run: Run) -> None:
 
 def evaluate(network: keras.Model, data: Dataset, run: Run) -> Evaluated:
     """Evaluates a network on the test split; logs that, the network and where it comes from."""
+    assert data.mean is not None
+    assert data.std is not None  # load has standardised it
     test = evaluation.evaluate(network, data.test, data.classes)
     deployed = tfnets.speech.deployable(
         network, data.classes, mean=data.mean, std=data.std, waveforms=data.from_audio

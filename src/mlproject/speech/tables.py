@@ -99,7 +99,7 @@ def runs(groups: Sequence[Group[Network]], done: Done) -> dict[str, list]:
         "train_s": "time/train_s",
         "parameters": "params/total",
     }
-    columns = {
+    columns: dict[str, list] = {
         "run": [record.name for _, record in rows],
         "run_id": [record.id for _, record in rows],
     }

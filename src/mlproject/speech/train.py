@@ -7,6 +7,7 @@ import keras
 import tfnets.speech
 from mlproject.speech.results import Evaluated, describe, evaluate, log_data, log_loading
 from mlproject.speech.settings import Settings, load
+from mlproject.tracking.callbacks import LogEpochs
 from mlproject.tracking.run import Run
 from mlproject.tracking.summaries import count, log_times, optimizer, summary
 from tfnets import figures, training
@@ -79,7 +80,7 @@ def train_on(data: Dataset, settings: Settings, run: Run) -> Result:
             **settings.network,
         )
 
-    trained = training.train(build, data, recipe, run.log_epoch, execution=execution)
+    trained = training.train(build, data, recipe, callbacks=[LogEpochs(run)], execution=execution)
     gap = {f"gap/{name}": value for name, value in trained.gap.items()}
     to_90 = trained.epochs_to(_FAR)
     once = {"epochs/to_90_of_final": to_90, "time/train_s": trained.seconds}

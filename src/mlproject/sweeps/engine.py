@@ -1,6 +1,5 @@
 """Trains what a sweep consists of: what is done already, how far the rest is, what failed."""
 
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from mlproject.tracking.run import Run
 from mlproject.tracking.summaries import count
 from tfnets.dataset import Dataset
 from tfnets.errors import InputError
-from tfnets.progress import duration
+from tfnets.progress import Line, duration, say
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class Outcome:
 def train(
     sweep: Sweep, executor: Executor, resume: str, after: Callable[[Done], None], run: Run
 ) -> Outcome:
-    """Trains what is not done yet; a line after each trial tells how far it is.
+    """Trains what is not done yet; a bar, or lines, tell how far it is.
 
     Args:
         sweep: What to train.
@@ -78,24 +77,29 @@ def train(
     failed: dict[str, str] = {}
     rest = [trial for trial in trials if trial.name not in done]
     if rest:
-        _say(f"{count(len(rest), 'run')} to train")
-        _say(f"if this is interrupted, the same command with -P resume={run.id} continues")
+        say(f"{count(len(rest), 'run')} to train")
+        say(f"if this is interrupted, the same command with -P resume={run.id} continues")
     if done:
-        _say(f"{len(done)} of {count(len(trials), 'run')} are done already")
+        say(f"{len(done)} of {count(len(trials), 'run')} are done already")
         after(done)
-    with executor.running(rest, sweep.work, sweep.data, run) as ended:
-        started = time.monotonic()
-        for number, each in enumerate(ended, 1):
-            name = each.trial.name
-            if each.error:
-                failed[name] = each.error
-                _say(f"{name} failed: {each.error}")
-                continue
-            done[name] = queries.get(each.run_id)
-            spent = time.monotonic() - started
-            left = spent / number * (len(rest) - number)
-            _say(_progress(name, done, sweep.judged_by, len(trials), left))
-            after(done)
+    line, text = Line(len(trials)), ""
+    try:
+        with executor.running(rest, sweep.work, sweep.data, run) as ended:
+            started = time.monotonic()
+            for number, each in enumerate(ended, 1):
+                name = each.trial.name
+                if each.error:
+                    failed[name] = each.error
+                    say(f"{name} failed: {each.error}")
+                    continue
+                done[name] = queries.get(each.run_id)
+                spent = time.monotonic() - started
+                left = spent / number * (len(rest) - number)
+                text = _progress(name, done, sweep.judged_by, len(trials), left)
+                line.show(text, len(done))
+                after(done)
+    finally:
+        line.end(text)
     return Outcome(done, failed)
 
 
@@ -109,7 +113,3 @@ def _progress(name: str, done: Done, judged_by: tuple[str, str], total: int, lef
     if len(done) < total:
         parts.append(f"{duration(left)} left")
     return "; ".join(parts)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

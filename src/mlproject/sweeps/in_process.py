@@ -4,7 +4,6 @@ For comparisons in which training time is a result.
 """
 
 import contextlib
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from mlproject.tracking.lifecycle import start_run
 from mlproject.tracking.run import Run
 from tfnets.dataset import Dataset
 from tfnets.errors import InputError
+from tfnets.progress import say
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def _run_all(
     trials: Sequence[Trial], work: Work, data: Dataset | None, parent: Run
 ) -> Iterator[Ended]:
     for number, trial in enumerate(trials, 1):
-        print(f"training {trial.name} ({number} of {len(trials)})", file=sys.stderr, flush=True)
+        say(f"training {trial.name} ({number} of {len(trials)})")
         try:
             with start_run(
                 trial.name,

@@ -39,7 +39,7 @@ class Adder:
         )
 
     @overload
-    def add(self, a: str, b: str) -> str: ...
+    def add(self, a: str, b: str) -> str: ...  # type: ignore[overload-overlap]
 
     @overload
     def add(self, a: Sequence[str], b: Sequence[str]) -> list[str]: ...

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -112,7 +113,7 @@ def _read(data: str | Path, path: Path) -> Windows:
     )
 
 
-def _test(windows: Windows, split: str, subjects: tuple[str, ...]) -> tuple[np.ndarray, str]:
+def _test(windows: Windows, split: str, subjects: tuple[str, ...]) -> tuple[Any, str]:
     """Which windows are tested on, and how that was decided."""
     known = windows.subjects
     if split == "random":
@@ -166,14 +167,14 @@ def _hold_out(windows: Windows, train: np.ndarray, fraction: float) -> list[np.n
 
 def _dataset(windows: Windows, parts: dict[str, np.ndarray], kind: str, disjoint: bool) -> Dataset:
     digest = hashlib.sha256()
-    splits = {"val": None}
+    splits: dict[str, Any] = {"val": None}
     for name, indices in parts.items():
         x, y = windows.x[indices], windows.y[indices]
         digest.update(x)
         digest.update(y)
         # Groups may not be in two splits; validation is of the people who are trained on.
-        named = disjoint and name != "val" and windows.subjects is not None
-        splits[name] = Split(x, y, windows.subjects[indices] if named else None)
+        named = windows.subjects if disjoint and name != "val" else None
+        splits[name] = Split(x, y, None if named is None else named[indices])
     return Dataset(
         name=windows.name,
         source=windows.source,

@@ -83,7 +83,7 @@ def weights(model: keras.Model, title: str) -> Figure:
     hidden, scores = model.get_layer("hidden"), model.get_layer("scores")
     gates = _GATES[hidden.cell.kernel.shape[1] // hidden.units]
     figure = Figure(figsize=(9 + 1.2 * len(gates), 8), layout="constrained")
-    panels = figure.subplot_mosaic(
+    panels: dict = figure.subplot_mosaic(
         [["aa", "ax"], ["ya", "ya"]], width_ratios=(2, 1), height_ratios=(3, 1)
     )
     aa, ax, ya = (panels[name] for name in ("aa", "ax", "ya"))

@@ -45,10 +45,11 @@ def read(path: Path) -> Windows:
             f"{path}: trX has sequences of {arrays['trX'].shape[1:]}, tstX of "
             f"{arrays['tstX'].shape[1:]}; they must be the same."
         )
-    for x, y in (("trX", "trY"), ("tstX", "tstY")):
-        if len(arrays[x]) != len(arrays[y]):
+    for of_x, of_y in (("trX", "trY"), ("tstX", "tstY")):
+        if len(arrays[of_x]) != len(arrays[of_y]):
             raise InputError(
-                f"{path}: {len(arrays[x])} sequences in {x} but {len(arrays[y])} labels in {y}."
+                f"{path}: {len(arrays[of_x])} sequences in {of_x} but {len(arrays[of_y])} labels "
+                f"in {of_y}."
             )
     return Windows(
         name=path.stem,

@@ -139,7 +139,7 @@ _WORTH_CUTTING = 20
 def build(
     cell: str = "rnn",
     *,
-    input_shape: tuple[int, int] = (150, 3),
+    input_shape: tuple[int, ...] = (150, 3),
     num_classes: int = 6,
     units: int = 50,
     loss: str = "softmax",

@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from tfnets.arrays import finite, line_of
-from tfnets.errors import InputError
+from tfnets.errors import InputError, first_line
 from tfnets.har.windows import Windows, join
 
 CLASSES = ("downstairs", "jogging", "sitting", "standing", "upstairs", "walking")
@@ -42,18 +43,24 @@ def read(root: Path) -> Windows:
 
 def _acceleration(path: Path) -> np.ndarray:
     try:
-        with path.open() as file:
-            header = [name.strip('" ') for name in file.readline().rstrip("\n").split(",")]
-            missing = [name for name in _COLUMNS if name not in header]
-            if missing:
-                raise InputError(f"{path} has no column {missing[0]!r}.")
-            columns = [header.index(name) for name in _COLUMNS]
-            values = np.loadtxt(file, delimiter=",", usecols=columns, ndmin=2)
+        # As text, for pandas' own numbers can be wrong in the last bit.
+        table = pd.read_csv(
+            path,
+            usecols=lambda name: name in _COLUMNS,
+            dtype=str,
+            keep_default_na=False,
+            skipinitialspace=True,
+        )
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except ValueError as error:  # empty, not UTF-8, rows of different lengths
+        raise InputError(f"{path} is not a table: {first_line(error)}.") from None
+    for name in _COLUMNS:
+        if name not in table:
+            raise InputError(f"{path} has no column {name!r}.")
+    try:
+        values = table[list(_COLUMNS)].to_numpy(str).astype(np.float64)
     except ValueError as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{path} holds something other than numbers: {error}.") from None
     finite(values, line_of(path, header=1))
     return values[:, :3] + values[:, 3:]

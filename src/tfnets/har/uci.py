@@ -33,7 +33,8 @@ def read(root: Path) -> Windows:
     Raises:
         InputError: For a file that is missing or holds anything but the numbers it should.
     """
-    x, y, subjects, test = [], [], [], []
+    x, y, test = [], [], []
+    subjects: list[str] = []
     for split in ("train", "test"):
         path = root / split / f"y_{split}.txt"
         labels = whole(_numbers(path, columns=1)[:, 0], line_of(path), 1, len(CLASSES))

@@ -1,5 +1,6 @@
 """Recordings cut into windows: what every source of activities gives."""
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -71,10 +72,11 @@ def join(
     Raises:
         InputError: If no recording is as long as a window, or one holds NaN or infinity.
     """
-    x, y, subjects = [], [], []
+    x, y = [], []
+    subjects: list[str] = []
     for number, (series, label, subject) in enumerate(recordings, 1):
         place = f"{source}: recording {number} (subject {subject}, {classes[label]}), step "
-        windows = cut(finite(series, lambda step, place=place: f"{place}{step}"))
+        windows = cut(finite(series, functools.partial(_step, place)))
         x.append(windows)
         y.append(np.full(len(windows), label, np.int32))
         subjects += [subject] * len(windows)
@@ -89,3 +91,7 @@ def join(
         subjects=np.array(subjects),
         **more,
     )
+
+
+def _step(place: str, step: int) -> str:
+    return f"{place}{step}"

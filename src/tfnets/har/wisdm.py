@@ -58,9 +58,9 @@ def _parse(entry: str) -> tuple[str, int, tuple[float, float, float]] | None:
     if len(fields) != 6 or fields[1].lower() not in CLASSES:
         return None
     try:
-        numbers = tuple(map(float, fields[3:]))
+        x, y, z = map(float, fields[3:])
     except ValueError:
         return None
-    if not np.isfinite(numbers).all():
+    if not np.isfinite((x, y, z)).all():
         return None
-    return fields[0], CLASSES.index(fields[1].lower()), numbers
+    return fields[0], CLASSES.index(fields[1].lower()), (x, y, z)

@@ -1,5 +1,7 @@
 """When a recurrent layer of ours takes its own way through time, and when Keras'."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -18,6 +20,12 @@ class FastLoop:
     """
 
     step: bptt.Step
+    # Of the Keras layer that stands behind.
+    cell: Any
+    return_sequences: bool
+    stateful: bool
+    go_backwards: bool
+    unroll: bool
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
         if not self._is_fast(sequences, initial_state, mask, training):

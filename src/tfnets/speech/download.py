@@ -109,8 +109,8 @@ def _reason(error: requests.RequestException, begun: bool) -> str:
     if isinstance(error, requests.HTTPError):
         return f"the server answers {error.response.status_code} {error.response.reason}"
     cause: BaseException = error
-    while cause.__cause__ or cause.__context__:
-        cause = cause.__cause__ or cause.__context__
+    while deeper := cause.__cause__ or cause.__context__:
+        cause = deeper
     said = cause.strerror if isinstance(cause, OSError) and cause.strerror else first_line(cause)
     return f"{'it broke off' if begun else 'no connection'} ({said})"
 

@@ -106,11 +106,13 @@ def speak(jobs: Iterable[dict]) -> Iterator[np.ndarray]:
             stdout=subprocess.PIPE,
             stderr=complaints,
         )
+        output = process.stdout
+        assert output is not None  # it is a pipe
         try:
             for number in range(count):
-                head = process.stdout.read(4)
+                head = output.read(4)
                 size = 2 * struct.unpack("<I", head)[0] if len(head) == 4 else -1
-                data = process.stdout.read(size) if size >= 0 else b""
+                data = output.read(size) if size >= 0 else b""
                 if size < 0 or len(data) < size:
                     process.wait()
                     complaints.seek(0)
@@ -123,7 +125,7 @@ def speak(jobs: Iterable[dict]) -> Iterator[np.ndarray]:
         finally:
             process.kill()
             process.wait()
-            process.stdout.close()
+            output.close()
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def from_folder(folder: Path, words: Sequence[str], progress: bool, *, name: str
         f"speech/features-{key}", lambda target: _fill_features(target, folder, paths, progress)
     )
     x, digest = _read_features(cached, paths)
-    splits = {}
+    splits: dict[str, Any] = {}
     for split in SPLITS:
         folders = [path.split("/")[0] for path in paths[split]]
         splits[split] = Split(
@@ -100,7 +101,7 @@ def _fill_features(
                 meter.step(len(batch))
             np.save(target / f"{split}.npy", x)
             digest.update(os.fsencode("\n".join(paths[split])))
-            digest.update(x)
+            digest.update(x.data)
     (target / "digest.json").write_text(json.dumps(digest.hexdigest()))
 
 
@@ -127,16 +128,16 @@ def list_clips(folder: Path, words: Sequence[str]) -> tuple[dict[str, list[str]]
             )
         clips += found
     lists = {split: folder / name for split, name in LISTS.items()}
-    there = [path for path in lists.values() if path.exists()]
-    if not there:
-        by_split = {split: [] for split in SPLITS}
+    given = [path for path in lists.values() if path.exists()]
+    if not given:
+        by_split: dict[str, list[str]] = {split: [] for split in SPLITS}
         for clip in clips:
             by_split[hash_split(clip)].append(clip)
         return by_split, "by speaker, from the hash of the name"
-    if len(there) == 1:
-        missing = next(path.name for path in lists.values() if path not in there)
+    if len(given) == 1:
+        missing = next(path.name for path in lists.values() if path not in given)
         raise InputError(
-            f"data folder {str(folder)!r} has {there[0].name} but no {missing}; "
+            f"data folder {str(folder)!r} has {given[0].name} but no {missing}; "
             "give both, or neither for a split by the hash of the speaker's name."
         )
     return _split_by_lists(clips, lists, words), "by speaker, from lists"

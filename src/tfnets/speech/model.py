@@ -37,7 +37,7 @@ _SMALLEST = 16
 def build(
     model: str = "gru",
     *,
-    input_shape: tuple[int, int] = features.SHAPE,
+    input_shape: tuple[int, ...] = features.SHAPE,
     num_classes: int = 3,
     pooling: str = "last",
     reset_after: bool = False,

@@ -134,7 +134,7 @@ def to_torch(
     if like is None:
         return {part.entry(role): array for part in parts for role, array in part.to_torch()}
     entries = read(like, values=False, skip=skip)
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for part, module in match(parts, entries):
         arrays |= {module.entries[role]: array for role, array in part.to_torch()}
     return {name: arrays[name] for name in entries}

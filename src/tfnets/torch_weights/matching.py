@@ -24,7 +24,7 @@ def match(
         InputError: For modules of another number or kind; for entries that are missing,
             superfluous or of another shape; for modules that cannot be told apart.
     """
-    pairs = []
+    pairs: list[tuple] = []
     for pool, modules in group(entries).items():
         wanted = [part for part in parts if part.pool == pool]
         if len(modules) != len(wanted):

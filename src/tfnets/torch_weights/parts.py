@@ -142,7 +142,7 @@ class Recurrent(Part):
 
     pool = "recurrent"
     suffix = "_l0"
-    gates = (0,)
+    gates: tuple[int, ...] = (0,)
 
     def __init__(self, layer, path):
         cell = layer.cell
