@@ -88,8 +88,8 @@ def whole(
         cast = y.dtype.kind == "i" and y[bad[0]] in (-(2**31), -(2**63))
         words = ", what NaN becomes as an integer" if cast else ""
         raise InputError(
-            f"{place(bad[0])} is {y[bad[0]]}{words}; a {what} from {least} to {most} is needed "
-            f"({len(bad)} are none)."
+            f"{place(bad[0])} is {y[bad[0]]}{words}; expected a {what} from {least} to {most} "
+            f"(rows with others: {len(bad)})."
         )
     return y.astype(np.int32)
 
@@ -108,7 +108,7 @@ def from_one_hot(y: np.ndarray, place: Place) -> np.ndarray:
         wrong = row[~known[bad[0]]]
         holds = f"it holds {wrong[0]}" if len(wrong) else f"its sum is {row.sum():g}"
         raise InputError(
-            f"{place(bad[0])} is no one-hot row: {holds}; one 1 and else 0 are needed "
-            f"({len(bad)} rows are none)."
+            f"{place(bad[0])} is not a one-hot row: {holds}; expected one 1 and else 0 "
+            f"(rows with others: {len(bad)})."
         )
     return y.argmax(axis=1).astype(np.int32)

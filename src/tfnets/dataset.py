@@ -158,7 +158,7 @@ class Dataset:
             if array.dtype.kind not in "fiu" or (what == "y" and array.ndim != 1):
                 raise InputError(
                     f"{self.source}: {name}.{what} has shape {array.shape} and dtype "
-                    f"{array.dtype}; real numbers (n, ...) and class numbers (n,) are needed."
+                    f"{array.dtype}; expected real numbers (n, ...) and class numbers (n,)."
                 )
         if len(x) != len(y):
             raise InputError(

@@ -37,7 +37,7 @@ class Execution:
     def __post_init__(self):
         for name in ("shards", "steps_per_call"):
             if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; 1 or more is needed.")
+                raise InputError(f"{name} is {getattr(self, name)}; expected 1 or more.")
 
     def __str__(self) -> str:
         compiled = "XLA" if self.xla else "TensorFlow"
@@ -70,7 +70,7 @@ class Objective:
         return {name: function(labels, outputs) for name, function in each.items()}
 
 
-def right(labels: tf.Tensor, outputs: tf.Tensor, k: int = 1) -> tf.Tensor:
+def in_top_k(labels: tf.Tensor, outputs: tf.Tensor, k: int = 1) -> tf.Tensor:
     """1 where the label is among the k largest of the outputs' last dimension, else 0.
 
     Of outputs that are equal the first is the larger, as for argmax: a network that says
@@ -84,7 +84,7 @@ def right(labels: tf.Tensor, outputs: tf.Tensor, k: int = 1) -> tf.Tensor:
     if len(labels.shape) != len(outputs.shape) - 1:
         raise InputError(
             f"labels have shape {tuple(labels.shape)} where outputs have "
-            f"{tuple(outputs.shape)}; one class number for each vector of outputs is needed."
+            f"{tuple(outputs.shape)}; expected one class number for each vector of outputs."
         )
     labels = tf.cast(labels, tf.int64)
     if k == 1:
@@ -99,7 +99,7 @@ def right(labels: tf.Tensor, outputs: tf.Tensor, k: int = 1) -> tf.Tensor:
 _JUDGED_TOGETHER = 300
 
 # A label for each sample; the outputs are probabilities.
-CLASSIFICATION = Objective(cross_entropy, {"accuracy": right}, outputs="softmax")
+CLASSIFICATION = Objective(cross_entropy, {"accuracy": in_top_k}, outputs="softmax")
 
 
 class Loop:
@@ -144,7 +144,7 @@ class Loop:
 
     def _refuse_what_would_be_wrong(self) -> None:
         if self.batch_size < 1:
-            raise InputError(f"batch_size is {self.batch_size}; 1 or more is needed.")
+            raise InputError(f"batch_size is {self.batch_size}; expected 1 or more.")
         needed, found = self.objective.outputs, _activation(self.model)
         if needed and found and found != needed:
             raise InputError(
@@ -201,7 +201,7 @@ class Loop:
             raise InputError(f"{len(x)} samples but {len(y)} labels; each sample needs one.")
         if not len(order) or order.min() < 0 or order.max() >= len(y):
             named = f"{order.min()} to {order.max()}" if len(order) else "none"
-            raise InputError(f"sample numbers are {named}; some of 0 to {len(y) - 1} are needed.")
+            raise InputError(f"sample numbers are {named}; expected some of 0 to {len(y) - 1}.")
         totals = np.zeros(len(self._names))
         for samples, weights, steps in self._calls(order, batch):
             totals += function(x, y, samples, weights, steps).numpy()

@@ -73,7 +73,7 @@ def from_npz(path: Path, validation_fraction: float = 0.1) -> Dataset:
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise InputError(f"data file {str(path)!r} {what}; an .npz file is needed.")
+        raise InputError(f"data file {str(path)!r} {what}; expected an .npz file.")
     try:
         return read_npz(path)
     except Exception as error:  # what NumPy and zlib make of a damaged file can be anything
@@ -85,8 +85,8 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
 def _names(path: Path, classes: np.ndarray) -> tuple[str, ...]:
     if classes.ndim != 1 or not len(classes) or classes.dtype.kind not in "USiu":
         raise InputError(
-            f"{path}: classes has shape {classes.shape} and dtype {classes.dtype}; names "
-            "(classes,) are needed."
+            f"{path}: classes has shape {classes.shape} and dtype {classes.dtype}; "
+            "expected names (classes,)."
         )
     if classes.dtype.kind == "S":
         classes = np.char.decode(classes, "utf-8", "replace")
@@ -96,9 +96,9 @@ def _names(path: Path, classes: np.ndarray) -> tuple[str, ...]:
 def _samples(path: Path, key: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
     x = arrays[key]
     if x.ndim != 3 or 0 in x.shape[1:]:
-        raise InputError(f"{path}: {key} has shape {x.shape}; (n, time, features) is needed.")
+        raise InputError(f"{path}: {key} has shape {x.shape}; expected (n, time, features).")
     if x.dtype.kind not in "fiu":
-        raise InputError(f"{path}: {key} has dtype {x.dtype}; real numbers are needed.")
+        raise InputError(f"{path}: {key} has dtype {x.dtype}; expected real numbers.")
     return finite(x, row_of(f"{path}: {key}"))
 
 
@@ -111,8 +111,8 @@ def _labels(path: Path, key: str, arrays: dict[str, np.ndarray], classes: int) -
         y = from_one_hot(y, place)
     if y.ndim != 1 or y.dtype.kind not in "fiu":
         raise InputError(
-            f"{path}: {key} has shape {arrays[key].shape} and dtype {y.dtype}; class numbers "
-            "(n,) or one-hot rows (n, classes) are needed."
+            f"{path}: {key} has shape {arrays[key].shape} and dtype {y.dtype}; expected "
+            "class numbers (n,) or one-hot rows (n, classes)."
         )
     return whole(y, place, 0, (classes or _MOST_CLASSES) - 1)
 

@@ -154,13 +154,13 @@ def settings(
         InputError: As for :func:`build`.
     """
     if name not in OPTIMIZERS:
-        raise InputError(f"unknown optimizer {name!r}; there is: {', '.join(OPTIMIZERS)}.")
+        raise InputError(f"unknown optimizer {name!r}; choose from {', '.join(OPTIMIZERS)}.")
     if learning_rate is None:
         learning_rate = LEARNING_RATES[name]
     if not _is_finite(learning_rate) or learning_rate <= 0:
-        raise InputError(f"learning_rate is {learning_rate!r}; a positive number is needed.")
+        raise InputError(f"learning_rate is {learning_rate!r}; expected a positive number.")
     if not _is_finite(momentum) or not 0 <= momentum < 1:
-        raise InputError(f"momentum is {momentum!r}; a number from 0 to below 1 is needed.")
+        raise InputError(f"momentum is {momentum!r}; expected a number from 0 to below 1.")
     _check("weight_decay", weight_decay)
     _check("clipnorm", clipnorm)
     common = {"learning_rate": float(learning_rate)}
@@ -226,7 +226,7 @@ _SCHEDULES = {
 
 def _check(name: str, decay: float) -> None:
     if not _is_finite(decay) or decay < 0:
-        raise InputError(f"{name} is {decay!r}; a number of 0 or more is needed.")
+        raise InputError(f"{name} is {decay!r}; expected a number of 0 or more.")
 
 
 def _is_finite(value: object) -> bool:

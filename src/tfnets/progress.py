@@ -114,7 +114,7 @@ class Line:
         return self._console is not None
 
     def show(self, line: str, done: int, *, first: bool = False) -> None:
-        """Says how far the work is, if it is time to.
+        """Shows how far the work is, if it is time to.
 
         Args:
             line: What to say.
@@ -135,7 +135,7 @@ class Line:
             self._print(line)
 
     def end(self, line: str = "") -> None:
-        """Ends the bar; in a log file says the last line, if it has not been said."""
+        """Ends the bar; in a log file prints the last line, unless it has been printed."""
         if not self._shown:
             return
         if self._task is not None:
@@ -211,7 +211,7 @@ class Progress:
 
 
 class EpochProgress(keras.callbacks.Callback):
-    """Says after an epoch its losses and accuracies, how long it took, and the time left.
+    """Shows an epoch's losses and accuracies, how long it took, and the time left.
 
     A Keras callback; the logs it needs are those of :func:`tfnets.training.train`.
 

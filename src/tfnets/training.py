@@ -76,11 +76,11 @@ class Recipe:
             whole = isinstance(value, Integral) and not isinstance(value, bool)
             if not whole or not least <= value <= most:
                 raise InputError(
-                    f"{name} is {value!r}; a whole number from {least} to {most:,} is needed."
+                    f"{name} is {value!r}; expected a whole number from {least} to {most:,}."
                 )
         if not isinstance(self.min_delta, Real) or not 0 <= self.min_delta < 1:
             raise InputError(
-                f"min_delta is {self.min_delta!r}; a number from 0 to below 1 is needed."
+                f"min_delta is {self.min_delta!r}; expected a number from 0 to below 1."
             )
         optimizers.settings(self.optimizer, **self._step)
         optimizers.check_schedule(self.schedule)
@@ -233,7 +233,7 @@ def train(
         raise InputError(f"{data.source}: without validation data there is no {what}.")
     if (recipe.steps is None) == isinstance(data.train, Stream):
         raise InputError(
-            f"{data.source}: steps is {recipe.steps}; a number is needed for training samples "
+            f"{data.source}: steps is {recipe.steps}; expected a number for training samples "
             "that are drawn anew, and None for others."
         )
     for callback in callbacks:
@@ -311,7 +311,7 @@ def _check_labels(data: Dataset, model: keras.Model) -> None:
         if split.y.dtype.kind not in "iu" or split.y.min() < 0 or split.y.max() >= classes:
             raise InputError(
                 f"{data.source}: {name} labels are {split.y.dtype} from {split.y.min()} to "
-                f"{split.y.max()}; whole numbers from 0 to {classes - 1} are needed, one for each "
+                f"{split.y.max()}; expected whole numbers from 0 to {classes - 1}, one for each "
                 f"output of {model.name}."
             )
 
@@ -471,5 +471,5 @@ def _check(metrics: Metrics, epoch: int, recipe: Recipe) -> None:
         if not math.isfinite(loss):
             raise InputError(
                 f"the {name} loss is {loss} after {when} with "
-                f"learning_rate {recipe.step['learning_rate']}; a smaller one is needed."
+                f"learning_rate {recipe.step['learning_rate']}; expected a smaller one."
             )

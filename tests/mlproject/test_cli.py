@@ -84,11 +84,11 @@ def test_runs_go_to_an_experiment_with_the_name_of_the_task(store, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("addition", "add", "57"), "two numbers are needed: add 57 68, or add --a 57 --b 68."),
-        (("addition", "add", "57", "68", "--a", "1"), "two numbers are needed"),
-        (("addition", "add", "1", "2", "3"), "two numbers are needed"),
-        (("speech", "classify"), "one clip is needed: classify CLIP, or classify --wav CLIP."),
-        (("speech", "classify", "a.wav", "--wav", "b.wav"), "one clip is needed"),
+        (("addition", "add", "57"), "expected two numbers: add 57 68, or add --a 57 --b 68."),
+        (("addition", "add", "57", "68", "--a", "1"), "expected two numbers"),
+        (("addition", "add", "1", "2", "3"), "expected two numbers"),
+        (("speech", "classify"), "expected one clip: classify CLIP, or classify --wav CLIP."),
+        (("speech", "classify", "a.wav", "--wav", "b.wav"), "expected one clip"),
         (("speech", "sing"), "No such command 'sing'."),
     ],
 )

@@ -116,7 +116,7 @@ def test_nothing_is_unpickled(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("gone.npz", None, "does not exist; a .safetensors or .npz file is needed."),
+        ("gone.npz", None, "does not exist; expected a .safetensors or .npz file."),
         ("weights.h5", b"", "is no .safetensors or .npz file by its name; save the weights in Py"),
         ("cut.npz", b"PK\x03\x04cut", "is not a readable .npz file of plain arrays: "),
         ("cut.safetensors", b"\x10\0\0\0\0\0\0\0{", "is not a readable .safetensors file of "),
@@ -139,7 +139,7 @@ def test_a_single_array_and_a_folder(tmp_path):
     with pytest.raises(InputError, match="it holds a single array"):
         torch_weights.read_file(tmp_path / "single.npz")
     (tmp_path / "folder.npz").mkdir()
-    with pytest.raises(InputError, match=r"folder\.npz is a folder; a \.safetensors or"):
+    with pytest.raises(InputError, match=r"folder\.npz is a folder; expected a \.safetensors or"):
         torch_weights.read_file(tmp_path / "folder.npz")
 
 

@@ -41,11 +41,11 @@ NAN = np.full((4, 2), np.nan)
     [
         (
             {"y": np.array([0, 1, 0, np.nan, 0, 1])},
-            r"train\.y\[3\] is nan; a class number from 0 to 1",
+            r"train\.y\[3\] is nan; expected a class number from 0 to 1",
         ),
-        ({"y": np.array([0, 1, 0, 0.5, 0, 1])}, r"train\.y\[3\] is 0\.5; a class number"),
-        ({"y": np.array([0, 1, -1, 1, 0, 1])}, r"train\.y\[2\] is -1; a class number"),
-        ({"y": np.array([0, 1, 0, 2, 0, 3])}, r"train\.y\[3\] is 2; .* \(2 are none\)"),
+        ({"y": np.array([0, 1, 0, 0.5, 0, 1])}, r"train\.y\[3\] is 0\.5; expected a class number"),
+        ({"y": np.array([0, 1, -1, 1, 0, 1])}, r"train\.y\[2\] is -1; expected a class number"),
+        ({"y": np.array([0, 1, 0, 2, 0, 3])}, r"train\.y\[3\] is 2; .* \(rows with others: 2\)"),
         (
             {"y": np.array([0, 1, 0, 1, -(2**63), 1])},
             r"train\.y\[4\] is -9.*, what NaN becomes as",

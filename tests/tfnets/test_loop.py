@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfnets import addition, har, layers, speech
 from tfnets.errors import InputError
-from tfnets.loop import CLASSIFICATION, Execution, Loop, right
+from tfnets.loop import CLASSIFICATION, Execution, Loop, in_top_k
 
 EXECUTIONS = [
     Execution(),
@@ -142,12 +142,12 @@ def test_other_wrong_input_is_refused():
         loop(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD()))
     with pytest.raises(InputError, match="batch_size is 0"):
         loop(batch=0)
-    with pytest.raises(InputError, match="shards is 0; 1 or more"):
+    with pytest.raises(InputError, match="shards is 0; expected 1 or more"):
         Execution(shards=0)
     x, y = map(tf.constant, samples())
     with pytest.raises(InputError, match="10 samples but 23 labels"):
         loop().evaluate(x[:10], y)
-    with pytest.raises(InputError, match="sample numbers are 0 to 29; some of 0 to 22"):
+    with pytest.raises(InputError, match="sample numbers are 0 to 29; expected some of 0 to 22"):
         loop().epoch(x, y, np.arange(30))
     with pytest.raises(InputError, match="sample numbers are none"):
         loop().evaluate(x[:0], y[:0])
@@ -163,9 +163,9 @@ def test_the_k_best_are_the_first_k_in_order(k):
     labels = rng.integers(0, 6, (50, 7), np.int32)
     best = np.argsort(-scores, axis=-1, kind="stable")[..., :k]
     expected = (best == labels[..., None]).any(-1)
-    np.testing.assert_array_equal(right(labels, scores, k), expected)
+    np.testing.assert_array_equal(in_top_k(labels, scores, k), expected)
     np.testing.assert_array_equal(
-        tf.function(right, jit_compile=True)(labels, scores, k), expected
+        tf.function(in_top_k, jit_compile=True)(labels, scores, k), expected
     )
 
 

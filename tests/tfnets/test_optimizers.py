@@ -190,18 +190,18 @@ def test_a_saved_model_trains_on_as_if_nothing_had_been(tmp_path, name, clipnorm
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"name": "adamw"}, "unknown optimizer 'adamw'; there is: adam, sgd."),
-        ({"learning_rate": 0}, "learning_rate is 0; a positive number is needed."),
-        ({"learning_rate": float("nan")}, "learning_rate is nan; a positive"),
-        ({"learning_rate": "fast"}, "learning_rate is 'fast'; a positive"),
-        ({"momentum": 1.0}, "momentum is 1.0; a number from 0 to below 1 is needed."),
-        ({"momentum": -0.1}, "momentum is -0.1; a number"),
-        ({"weight_decay": -1e-5}, "weight_decay is -1e-05; a number of 0 or more is needed."),
-        ({"weight_decay": float("inf")}, "weight_decay is inf; a number"),
-        ({"clipnorm": -1}, "clipnorm is -1; a number of 0 or more is needed."),
-        ({"clipnorm": float("nan")}, "clipnorm is nan; a number of 0 or more"),
-        ({"name": "adam", "clipnorm": float("inf")}, "clipnorm is inf; a number of 0 or more"),
-        ({"clipnorm": "1"}, "clipnorm is '1'; a number of 0 or more"),
+        ({"name": "adamw"}, "unknown optimizer 'adamw'; choose from adam, sgd."),
+        ({"learning_rate": 0}, "learning_rate is 0; expected a positive number."),
+        ({"learning_rate": float("nan")}, "learning_rate is nan; expected a positive"),
+        ({"learning_rate": "fast"}, "learning_rate is 'fast'; expected a positive"),
+        ({"momentum": 1.0}, "momentum is 1.0; expected a number from 0 to below 1."),
+        ({"momentum": -0.1}, "momentum is -0.1; expected a number"),
+        ({"weight_decay": -1e-5}, "weight_decay is -1e-05; expected a number of 0 or more."),
+        ({"weight_decay": float("inf")}, "weight_decay is inf; expected a number"),
+        ({"clipnorm": -1}, "clipnorm is -1; expected a number of 0 or more."),
+        ({"clipnorm": float("nan")}, "clipnorm is nan; expected a number of 0 or more"),
+        ({"name": "adam", "clipnorm": float("inf")}, "clipnorm is inf; expected a number of 0 or"),
+        ({"clipnorm": "1"}, "clipnorm is '1'; expected a number of 0 or more"),
         ({"momentum": 0, "nesterov": True}, "momentum is 0; with nesterov=True it must be above"),
     ],
 )
@@ -229,5 +229,5 @@ def test_an_embeddings_gradient_is_added_up_first(name):
 def test_a_bad_option_of_the_classes():
     with pytest.raises(InputError, match="amsgrad is True; keras"):
         optimizers.Adam(amsgrad=True)
-    with pytest.raises(InputError, match="coupled_weight_decay is -1; a number of 0 or more"):
+    with pytest.raises(InputError, match="coupled_weight_decay is -1; expected a number of 0 or"):
         optimizers.SGD(coupled_weight_decay=-1)

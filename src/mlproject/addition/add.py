@@ -54,7 +54,7 @@ def add(a: str, b: str, model: str, run: Run) -> Answer:
     program = models.load_program(model, "numbers", run)
     if "seq_len" not in program.about or "base" not in program.about:
         raise InputError(
-            f"model {program.uri} adds no numbers; a model of a run of addition is needed."
+            f"model {program.uri} adds no numbers; expected a model of a run of addition."
         )
     (answer,) = program.predict([{"a": a, "b": b}], "sum")
     return Answer(a, b, answer, exact_sum(a, b, program.about["base"]), program.uri, program.run)

@@ -29,17 +29,22 @@ TRAINING = (
         "--base",
         type=click.IntRange(2, 36),
         default=10,
-        help="Of the number system; 2 gives the binary adder of the report's section 1.2.",
+        help="Base of the numbers; 2 is the binary adder of the report's section 1.2.",
     ),
     click.option(
         "--initializer",
         type=click.Choice(["torch", "keras"]),
         default="torch",
-        help="Initial weights as PyTorch's modules have them, in which the report trained, or "
-        "Keras' own.",
+        help="Initial weights: those of PyTorch's modules, which the report trained, or Keras' "
+        "defaults.",
     ),
     click.option("--steps", type=COUNT, default=3000, help="Optimizer steps."),
-    click.option("--batch-size", type=COUNT, default=200, help="Pairs a step, each drawn anew."),
+    click.option(
+        "--batch-size",
+        type=COUNT,
+        default=200,
+        help="Pairs of numbers per step, each newly drawn.",
+    ),
 )
 
 
@@ -48,14 +53,14 @@ LENGTHS = (
         "--seq-len",
         type=LENGTH,
         default=11,
-        help="Digits of a sum: those of a number and one for the carry.",
+        help="Digits of a sum: one more than the numbers have, for the carry.",
     ),
     click.option(
         "--lengths",
         type=AutoSeveral(LENGTH),
         default="auto",
-        help="Other values of seq_len to test at, separated by commas; 'auto' is half of it, "
-        "twice and ten times.",
+        help="Other values of seq_len to test with, separated by commas; 'auto' is half, twice "
+        "and ten times seq_len.",
     ),
 )
 
@@ -65,14 +70,14 @@ def register_as(default: str):
     return click.option(
         "--register-as",
         default=default,
-        help="Name in the model registry; 'auto' is adder, with another base adder-base2 and so "
-        "on; 'none' registers nothing.",
+        help="Name in the model registry; 'auto' is adder, or adder-base2 for base 2 and so on; "
+        "'none' registers nothing.",
     )
 
 
 @click.group(context_settings={"show_default": True}, short_help="Add numbers digit by digit.")
 def cli():
-    """Digit-wise addition: train and study networks that add, and add with them."""
+    """Addition, digit by digit: train networks, study them, and add with them."""
 
 
 @cli.command("rnn")
@@ -80,22 +85,22 @@ def cli():
     "--cell",
     type=click.Choice(["rnn", "lstm", "gru"]),
     default="rnn",
-    help="Kind of the recurrent layers.",
+    help="Type of the recurrent layers.",
 )
 @click.option(
     "--embedding-dim",
     type=COUNT,
     default=32,
-    help="Size of a digit's vector, the report's input_size.",
+    help="Size of the embedding of a digit (the report's input_size).",
 )
-@click.option("--hidden-size", type=COUNT, default=64, help="Units of each recurrent layer.")
-@click.option("--num-layers", type=COUNT, default=2, help="Recurrent layers.")
+@click.option("--hidden-size", type=COUNT, default=64, help="Units per recurrent layer.")
+@click.option("--num-layers", type=COUNT, default=2, help="Number of recurrent layers.")
 @add_options(LENGTHS, TRAINING)
 @click.option(
     "--optimizer",
     type=click.Choice(["adam", "sgd"]),
     default="adam",
-    help="Both make PyTorch's steps; adam with its defaults.",
+    help="Optimizer, with PyTorch's update rule; Adam has PyTorch's defaults.",
 )
 @click.option(
     "--momentum",
@@ -113,13 +118,13 @@ def cli():
     "--learning-rate",
     type=AutoFloat(),
     default="auto",
-    help="The optimizer's step size; 'auto' is 0.001 of adam, 0.1 of sgd.",
+    help="Learning rate; 'auto' is 0.001 for Adam, 0.1 for SGD.",
 )
 @click.option(
     "--seed",
     type=SEED,
     default=0,
-    help="Decides the initial weights and the pairs that are drawn.",
+    help="Random seed of the initial weights and the pairs that are drawn.",
 )
 @register_as("auto")
 def rnn(**options):
@@ -137,22 +142,22 @@ def rnn(**options):
     "--study",
     type=click.Choice(["all", *STUDIES]),
     default="hidden_size",
-    help="What is varied, or all eight studies one after the other.",
+    help="Study to run, named by the option that it varies; 'all' runs all eight.",
 )
 @click.option(
     "--values",
     default="report",
-    help="The values of what is varied, separated by commas; 'report' is those of the report.",
+    help="Values to compare, separated by commas; 'report' is those of the report.",
 )
 @click.option(
     "--seeds",
     type=Several(SEED),
     default="0",
-    help="Train each with these seeds, separated by commas.",
+    help="Seeds to train each with, separated by commas.",
 )
 @add_options(TRAINING, ON_DASK)
 def study(**options):
-    """Vary one thing at a time, as the report does, and set the results beside its own."""
+    """Vary one option at a time, as the report does, and compare with its results."""
     if options["values"] != "report":
         options["values"] = _values(options["study"], options["values"])
     of_training = defaults(cli.commands["rnn"])
@@ -167,7 +172,7 @@ def study(**options):
 @add_options([checkpoint("a PyTorch module that adds, such as the report's"), skip()], LENGTHS)
 @register_as("none")
 def from_torch(**options):
-    """Take over an adder that was trained in PyTorch, evaluate it, make it deployable.
+    """Import an adder trained in PyTorch, evaluate it, and log a deployable model.
 
     It must see what the report's sees: at each step a digit of either number, the least
     significant first, with zeros behind.
@@ -181,20 +186,20 @@ def from_torch(**options):
 
 @cli.command("add")
 @click.argument("numbers", nargs=-1, metavar="[A B]")
-@click.option("--a", help="A number, such as 123456789.")
-@click.option("--b", help="Another.")
+@click.option("--a", help="First number, such as 123456789.")
+@click.option("--b", help="Second number.")
 @click.option(
     "--model",
     default="models:/adder@champion",
-    help="A model URI such as models:/adder-base2@champion, a run's id, or 'latest' (the newest "
-    "finished training, of this experiment if it has one).",
+    help="Model URI such as models:/adder-base2@champion, id of a run, or 'latest' (the newest "
+    "finished training, from this experiment if it has one).",
 )
 def add(numbers, **options):
     """Add two numbers with a trained network, and check the sum: add 57 68."""
     if len(numbers) == 2 and options["a"] is options["b"] is None:
         options["a"], options["b"] = numbers
     elif numbers or None in (options["a"], options["b"]):
-        raise click.UsageError("two numbers are needed: add 57 68, or add --a 57 --b 68.")
+        raise click.UsageError("expected two numbers: add 57 68, or add --a 57 --b 68.")
     with TASK.start_run("add", "add", options) as run:
         with late_imports():
             from mlproject.addition.add import add, log

@@ -52,21 +52,20 @@ DATA = (
         "--split",
         type=click.Choice(["subject", "random"]),
         default="subject",
-        help="Test on people who are never trained on, or mix everybody's windows, which "
-        "flatters.",
+        help="Test on people who are never trained on, or mix everybody's windows (optimistic).",
     ),
     click.option(
         "--test-subjects",
         type=AutoList(),
         default="auto",
-        help="Who is tested on, separated by commas; 'auto' is the source's choice.",
+        help="People to test on, separated by commas; 'auto' is the source's choice.",
     ),
     click.option(
         "--validation-fraction",
         type=AutoFloat(0, 1),
         default="auto",
-        help="Share of the training windows that is held out, the same of each class; 'auto' is "
-        "0.1, of protocol report 0.",
+        help="Fraction of the training windows held out for validation, stratified by class; "
+        "'auto' is 0.1, or 0 with protocol report.",
     ),
 )
 
@@ -75,32 +74,32 @@ METHOD = (
         "--protocol",
         type=click.Choice(["tfnets", "report"]),
         default="tfnets",
-        help="What 'auto' means: softmax cross-entropy, gradients clipped at 1, a tenth held "
-        "out for validation; or the report's equations: its own loss, and none of these.",
+        help="Meaning of 'auto': softmax cross-entropy, gradient norm clipped at 1 and 10 % "
+        "validation data (tfnets), or the report's loss and neither of these (report).",
     ),
     click.option(
         "--cell",
         type=click.Choice(["rnn", "lstm", "gru"]),
         default="rnn",
-        help="Kind of the recurrent layer.",
+        help="Type of the recurrent layer.",
     ),
     click.option(
         "--activation",
         type=click.Choice(["auto", "sigmoid", "softmax"]),
         default="auto",
-        help="Of the outputs; the loss decides it, and what contradicts the loss is refused.",
+        help="Activation of the outputs; it must be the one that the loss needs.",
     ),
     click.option(
         "--initializer",
         type=click.Choice(["uniform", "glorot"]),
         default="uniform",
-        help="Initial weights: uniform in [-0.1, 0.1] as in the report, or Keras' own.",
+        help="Initial weights: uniform in [-0.1, 0.1] as in the report, or Keras' defaults.",
     ),
     click.option(
         "--optimizer",
         type=click.Choice(["sgd", "adam"]),
         default="sgd",
-        help="Both make PyTorch's steps; adam with its defaults.",
+        help="Optimizer, with PyTorch's update rule; Adam has PyTorch's defaults.",
     ),
     click.option(
         "--momentum",
@@ -118,40 +117,43 @@ METHOD = (
         "--schedule",
         type=click.Choice(["constant", "linear", "cosine"]),
         default="constant",
-        help="How the learning rate falls to 0 until the last step, if it does.",
+        help="Learning rate schedule; linear and cosine decay to 0 at the last step.",
     ),
     click.option(
         "--keep",
         type=click.Choice(["last", "best"]),
         default="last",
-        help="Keep the weights of the last epoch, or those of the best validation top-1.",
+        help="Keep the weights of the last epoch, or of the one with the best validation top-1.",
     ),
     click.option(
         "--clipnorm",
         type=AutoFloat(0),
         default="auto",
-        help="Largest norm of the gradient of all weights together; 0 for no limit, 'auto' is 1, "
-        "of protocol report 0.",
+        help="Maximum norm of the gradient of all weights; 0 for no limit; 'auto' is 1, or 0 "
+        "with protocol report.",
     ),
     click.option(
         "--loss",
         type=click.Choice(["auto", "softmax", "normalised", "binary", "raw"]),
         default="auto",
-        help="Cross-entropy of softmax outputs, of sigmoids that are made to sum to 1, of one "
-        "yes-or-no question a class, or of the right class' sigmoid alone (the report's); 'auto' "
-        "is softmax, with protocol report raw.",
+        help="Cross-entropy of softmax outputs (softmax), of sigmoids normalised to sum to 1 "
+        "(normalised), of each class separately (binary), or of the true class' sigmoid (raw, "
+        "the report's); 'auto' is softmax, or raw with protocol report.",
     ),
 )
 
 EPOCHS = click.option(
-    "--epochs", type=click.IntRange(1, 2**31 - 1), default=50, help="Passes over the data."
+    "--epochs",
+    type=click.IntRange(1, 2**31 - 1),
+    default=50,
+    help="Passes over the training data.",
 )
 
 A_SEED = click.option(
     "--seed",
     type=SEED,
     default=42,
-    help="Decides the initial weights and the order of the windows.",
+    help="Random seed of the initial weights and the order of the windows.",
 )
 
 SWEEP = (
@@ -159,14 +161,14 @@ SWEEP = (
         "--configurations",
         type=Several(ConfigurationType()),
         default=",".join(map(str, RUNS)),
-        help="What to compare: batch size x units x learning rate, separated by commas; by "
-        "default the eight runs of the report.",
+        help="Configurations to compare: batch size x units x learning rate, separated by "
+        "commas; by default the eight runs of the report.",
     ),
     click.option(
         "--seeds",
         type=Several(SEED),
         default="42,263,682",
-        help="Train each with these seeds, separated by commas.",
+        help="Seeds to train each with, separated by commas.",
     ),
     EPOCHS,
     click.option(
@@ -182,19 +184,19 @@ STOPPING = (
         "--max-epochs",
         type=click.IntRange(1, 2**31 - 1),
         default=1000,
-        help="The most passes over the data.",
+        help="Maximum number of passes over the training data.",
     ),
     click.option(
         "--patience",
         type=click.IntRange(1, 2**31 - 1),
         default=30,
-        help="Stop when validation top-1 has not become better for so many epochs.",
+        help="Stop after this many epochs without a better validation top-1.",
     ),
     click.option(
         "--min-delta",
         type=click.FloatRange(0, 1, max_open=True),
         default=1e-5,
-        help="By how much more it must be to be better.",
+        help="Smallest increase that counts as better.",
     ),
 )
 
@@ -204,20 +206,20 @@ STOPPING = (
     short_help="Tell activities apart by acceleration.",
 )
 def cli():
-    """Human activities: train, compare and register networks that tell them apart."""
+    """Human activities: train, compare and register classifiers."""
 
 
 @cli.command("rnn")
 @add_options(DATA, METHOD)
 @click.option(
-    "--batch-size", type=click.IntRange(1, 2**31 - 1), default=30, help="Windows a step."
+    "--batch-size", type=click.IntRange(1, 2**31 - 1), default=30, help="Windows per step."
 )
 @click.option("--units", type=click.IntRange(1, 2**31 - 1), default=100, help="Hidden units.")
 @click.option(
     "--learning-rate",
     type=AutoFloat(),
     default="auto",
-    help="The optimizer's step size; 'auto' is 0.1 of sgd, 0.003 of adam.",
+    help="Learning rate; 'auto' is 0.1 for SGD, 0.003 for Adam.",
 )
 @add_options([EPOCHS])
 @add_options([A_SEED])
@@ -245,21 +247,21 @@ def sweep(**options):
 @click.option(
     "--model",
     default="har-rnn@best",
-    help="A registered model, name@alias or name/version, whose configuration is trained.",
+    help="Registered model whose configuration is trained, name@alias or name/version.",
 )
 @click.option(
     "--configuration",
     type=OneOf(("none",), Several(ConfigurationType())),
     default="none",
-    help="What to train instead: batch size x units x learning rate, 30x100x0.1 and 30x100x0.05 "
-    "for the report's runs 8 and 7; several are separated by commas. The options below apply to "
-    "it only.",
+    help="Configurations to train instead, separated by commas: batch size x units x learning "
+    "rate; 30x100x0.1 and 30x100x0.05 are the report's runs 8 and 7. The options below apply to "
+    "them only.",
 )
 @click.option(
     "--validation-fraction",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.1,
-    help="Share of the training windows that is held out, the same of each class.",
+    help="Fraction of the training windows held out for validation, stratified by class.",
 )
 @add_options(STOPPING)
 @click.option(

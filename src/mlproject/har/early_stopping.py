@@ -173,8 +173,8 @@ def _configuration(source: Version) -> dict:
         raise InputError(f"{source} cannot be trained as it says: {error}") from None
     except (KeyError, ValueError, TypeError, AttributeError):
         raise InputError(
-            f"{source} does not say how it was trained (tag 'configuration'); a model that "
-            "har_sweep or har_early_stopping registered is needed."
+            f"{source} does not say how it was trained (tag 'configuration'); expected a model "
+            "that har_sweep or har_early_stopping registered."
         ) from None
     subjects = configuration.get("test_subjects")
     if isinstance(subjects, list):

@@ -1,4 +1,4 @@
-"""Says which word a trained model hears in a clip."""
+"""Classifies a clip with a trained model."""
 
 from dataclasses import dataclass
 from itertools import islice
@@ -65,7 +65,7 @@ def classify(path: str, model: str, run: Run) -> Heard:
     inputs, outputs = getattr(network, "input_shape", None), getattr(network, "output", None)
     if not isinstance(outputs, dict) or not isinstance(inputs, tuple) or len(inputs) != 2:
         what = f"takes inputs of shape {inputs}, not waveforms" if inputs else "is not one of ours"
-        raise InputError(f"model {uri} {what}; a model of a run on audio is needed.")
+        raise InputError(f"model {uri} {what}; expected a model of a run on audio.")
     answers = network.predict(samples[np.newaxis], verbose=0)
     probabilities = {name: float(values[0]) for name, values in answers.items()}
     ranked = dict(sorted(probabilities.items(), key=lambda item: -item[1]))

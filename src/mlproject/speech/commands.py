@@ -31,23 +31,26 @@ DATA = (
     click.option(
         "--words",
         default="no,go,down",
-        help="The classes, separated by commas: folders of the data, or what the built-in "
-        "corpus speaks. An .npz file has its own.",
+        help="Classes, separated by commas: folders of the data, or words for the built-in "
+        "corpus to speak. Ignored for an .npz file, which has its own.",
     ),
     click.option(
         "--clips",
         type=click.IntRange(15, 100_000),
         default=3000,
-        help="Training clips a word of the built-in corpus.",
+        help="Training clips per word of the built-in corpus.",
     ),
 )
 
 LENGTH = (
     click.option(
-        "--epochs", type=click.IntRange(1, 2**31 - 1), default=50, help="Passes over the data."
+        "--epochs",
+        type=click.IntRange(1, 2**31 - 1),
+        default=50,
+        help="Passes over the training data.",
     ),
     click.option(
-        "--batch-size", type=click.IntRange(1, 2**31 - 1), default=1024, help="Clips a step."
+        "--batch-size", type=click.IntRange(1, 2**31 - 1), default=1024, help="Clips per step."
     ),
 )
 
@@ -55,8 +58,8 @@ INITIALIZER = click.option(
     "--initializer",
     type=click.Choice(["keras", "torch"]),
     default="keras",
-    help="Initial weights as Keras' layers have them, or as PyTorch's modules, in which the "
-    "reports trained.",
+    help="Initial weights: Keras' defaults, or those of PyTorch's modules, which the reports "
+    "trained.",
 )
 
 SEED = click.IntRange(0, 2**32 - 1)
@@ -71,13 +74,13 @@ def training(optimizer: str) -> tuple:
             "--optimizer",
             type=click.Choice(OPTIMIZERS),
             default=optimizer,
-            help="Both make PyTorch's steps; adam with its defaults.",
+            help="Optimizer, with PyTorch's update rule; Adam has PyTorch's defaults.",
         ),
         click.option(
             "--learning-rate",
             type=AutoFloat(),
             default="auto",
-            help="The optimizer's step size; 'auto' is the reports': 0.001 of adam, 0.01 of sgd.",
+            help="Learning rate; 'auto' is the reports': 0.001 for Adam, 0.01 for SGD.",
         ),
         click.option(
             "--momentum",
@@ -95,7 +98,7 @@ def training(optimizer: str) -> tuple:
             "--seed",
             type=SEED,
             default=0,
-            help="Decides the initial weights and the order of the clips.",
+            help="Random seed of the initial weights and the order of the clips.",
         ),
     )
 
@@ -104,7 +107,7 @@ POOLING = click.option(
     "--pooling",
     type=click.Choice(["last", "mean", "flatten"]),
     default="last",
-    help="From the frames of the second GRU layer to one vector.",
+    help="How the frames of the second GRU layer become one vector.",
 )
 
 
@@ -125,7 +128,7 @@ class NetworkType(click.ParamType):
 
 @click.group(context_settings={"show_default": True}, short_help="Tell spoken words apart.")
 def cli():
-    """Spoken words: train, compare and use networks that tell them apart."""
+    """Spoken words: train, compare and use classifiers."""
 
 
 @cli.command("fc")
@@ -174,12 +177,12 @@ def gru(**options):
     "--seeds",
     type=Several(SEED),
     default="0",
-    help="Train each with these seeds, separated by commas; of several, the table has mean "
+    help="Seeds to train each with, separated by commas; for several, the table has mean "
     "and standard deviation (ddof 0).",
 )
 @add_options([RESUME])
 def compare(**options):
-    """Train several networks on the same data and set them beside the reports' results."""
+    """Train several networks on the same data and compare them with the reports."""
     models, seeds = options["models"], options["seeds"]
     name = f"compare {_count(models, 'model')}, {_count(seeds, 'seed')}"
     of_networks = {name: defaults(cli.commands[name]) for name, _ in models}
@@ -194,7 +197,7 @@ def compare(**options):
     [checkpoint("a PyTorch module of one of the reports' networks"), skip()], DATA, [POOLING]
 )
 def from_torch(**options):
-    """Take over a network that was trained in PyTorch, evaluate it, make it deployable."""
+    """Import a network trained in PyTorch, evaluate it, and log a deployable model."""
     name = f"from torch {Path(options['checkpoint']).name}"
     with TASK.start_run(name, "import", options) as run:
         with late_imports():
@@ -204,17 +207,19 @@ def from_torch(**options):
 
 @cli.command("classify")
 @click.argument("clip", required=False)
-@click.option("--wav", type=click.Path(), help="A clip: 16 kHz mono 16-bit PCM, a second.")
+@click.option(
+    "--wav", type=click.Path(), help="Clip to classify: one second, 16 kHz mono 16-bit PCM."
+)
 @click.option(
     "--model",
     default="latest",
-    help="'latest' (the newest finished speech run with a model, of this experiment if it has "
-    "one), a run's id, or a model URI such as models:/name@alias.",
+    help="'latest' (the newest finished speech run with a model, from this experiment if it "
+    "has one), id of a run, or model URI such as models:/name@alias.",
 )
 def classify(clip, **options):
-    """Say which word a trained model hears in a clip, with the probabilities."""
+    """Classify a clip with a trained model: the word and all probabilities."""
     if (clip is None) == (options["wav"] is None):
-        raise click.UsageError("one clip is needed: classify CLIP, or classify --wav CLIP.")
+        raise click.UsageError("expected one clip: classify CLIP, or classify --wav CLIP.")
     options["wav"] = options["wav"] or clip
     with TASK.start_run("classify", "classify", options) as run:
         with late_imports():

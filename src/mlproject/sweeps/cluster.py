@@ -111,7 +111,7 @@ def _client(
     except Exception as error:  # each protocol and each missing package has its own
         raise InputError(
             f"scheduler {address!r}: no Dask cluster there whose workers have tfnets: "
-            f"{first_line(error)}; an address such as tcp://host:8786 is needed, or 'local'."
+            f"{first_line(error)}; expected an address such as tcp://host:8786, or 'local'."
         ) from None
     return client
 

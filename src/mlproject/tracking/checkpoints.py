@@ -10,7 +10,7 @@ from tfnets.errors import InputError
 
 @contextlib.contextmanager
 def named(path: str) -> Iterator[None]:
-    """Says of which checkpoint it is that the entries are wrong."""
+    """Names the checkpoint in errors about its entries."""
     try:
         yield
     except InputError as error:

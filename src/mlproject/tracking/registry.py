@@ -37,8 +37,8 @@ def check_name(name: str) -> None:
     """Raises InputError for what cannot be the name of a registered model."""
     if not re.fullmatch(r"\w[\w .-]*", name):
         raise InputError(
-            f"register_as is {name!r}; a name of letters, digits, spaces, '.', '-' and '_' is "
-            "needed."
+            f"register_as is {name!r}; expected a name of letters, digits, spaces, '.', '-' "
+            "and '_'."
         )
 
 
@@ -46,7 +46,7 @@ def register(name: str, run_id: str, tags: Mapping[str, object], description: st
     """Makes the model of a run the next version of a registered model.
 
     Args:
-        name: Name of the registered model; made if there is none.
+        name: Name of the registered model; created if there is none.
         run_id: The run, which has logged a model.
         tags: Tags of the version; values other than text become JSON.
         description: In Markdown.
@@ -98,7 +98,7 @@ def find(model: str) -> Version:
     """
     match = re.fullmatch(r"(?:models:/)?([^/:@]+)(?:@([^/:@]+)|/(\d+))", model)
     if not match:
-        raise InputError(f"model is {model!r}; name@alias or name/version is needed.")
+        raise InputError(f"model is {model!r}; expected name@alias or name/version.")
     name, called, number = match.groups()
     client = mlflow.MlflowClient()
     try:
@@ -124,7 +124,7 @@ def aliases(name: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _clear(what: str) -> Iterator[None]:
-    """Says in one line what could not be done."""
+    """Turns an error of MLflow's into one line."""
     try:
         yield
     except MlflowException as error:

@@ -70,16 +70,16 @@ class Adder:
             if isinstance(given, str) and isinstance(other, Iterable):
                 raise InputError(
                     f"{name} is the number {_short(given)} and the other a "
-                    f"{type(other).__name__}; two strings or two lists of them are needed."
+                    f"{type(other).__name__}; expected two strings or two lists of them."
                 )
             if not isinstance(given, Iterable):
                 raise InputError(
-                    f"{name} is a {type(given).__name__}; a string of digits, or a list of them, "
-                    "is needed."
+                    f"{name} is a {type(given).__name__}; expected a string of digits, or a "
+                    "list of them."
                 )
         a, b = list(a), list(b)
         if len(a) != len(b):
-            raise InputError(f"there are {len(a)} a and {len(b)} b; as many of each are needed.")
+            raise InputError(f"there are {len(a)} a and {len(b)} b; expected as many of each.")
         pairs = [
             (self._digits("a", one), self._digits("b", other))
             for one, other in zip(a, b, strict=True)
@@ -156,7 +156,7 @@ def digits_of(number: str, base: int = 10, name: str = "the number") -> list[int
         InputError: For anything but digits of the base; it calls the number by its name.
     """
     needed = "" if base == 10 else f" of base {base}"
-    needed = f"digits{needed} are needed, {SYMBOLS[0]} to {SYMBOLS[base - 1]}"
+    needed = f"expected digits{needed}, {SYMBOLS[0]} to {SYMBOLS[base - 1]}"
     if not isinstance(number, str):
         raise InputError(f"{name} is a {type(number).__name__}, not a string; {needed}.")
     if not number:
@@ -165,7 +165,7 @@ def digits_of(number: str, base: int = 10, name: str = "the number") -> list[int
         raise InputError(f"{name} is {_short(number)}; negative numbers cannot be added here.")
     for symbol in number:
         if _VALUES.get(symbol, base) >= base:
-            raise InputError(f"{name} is {_short(number)}; {needed}, and {symbol!r} is none.")
+            raise InputError(f"{name} is {_short(number)}; {needed}, not {symbol!r}.")
     return [_VALUES[symbol] for symbol in reversed(number.lstrip("0") or "0")]
 
 

@@ -60,7 +60,7 @@ def load(
         ``(n, seq_len, 2)`` int32, ``y`` those of the sum, ``(n, seq_len)`` int32.
 
     Raises:
-        InputError: For a base or a length that is none, or if so few pairs exist that none
+        InputError: For an invalid base or length, or if so few pairs exist that none
             can be held out.
     """
     keras_settings.check()
@@ -70,7 +70,7 @@ def load(
     if not len(val) or not len(test):
         raise InputError(
             f"seq_len is {seq_len}; with base {base} there are {base ** (2 * seq_len - 2)} pairs "
-            "of numbers, too few to hold some out, so more digits are needed."
+            "of numbers, too few to hold some out; expected more digits."
         )
     digest = hashlib.sha256(f"{base} {seq_len}".encode())
     for split in (val, test):
@@ -100,7 +100,7 @@ def held_out(seq_len: int, base: int, pairs: int, split: str = "test") -> Split:
         ``x`` ``(pairs, seq_len, 2)`` int32 and ``y`` ``(pairs, seq_len)`` int32.
 
     Raises:
-        InputError: For a base or a length that is none.
+        InputError: For an invalid base or length.
     """
     _check(seq_len, base)
     rest = _HELD_OUT[split]
@@ -132,16 +132,14 @@ def add(digits: np.ndarray, base: int = 10) -> np.ndarray:
         InputError: If something is no digit, or a sum has more than ``time`` of them.
     """
     if digits.dtype.kind not in "iu":
-        raise InputError(f"digits have the dtype {digits.dtype}; integers are needed.")
+        raise InputError(f"digits have the dtype {digits.dtype}; expected integers.")
     if digits.size and not 0 <= digits.min() <= digits.max() < base:
-        raise InputError(
-            f"digits are {digits.min()} to {digits.max()}; 0 to {base - 1} are needed."
-        )
+        raise InputError(f"digits are {digits.min()} to {digits.max()}; expected 0 to {base - 1}.")
     sums, carry = _add(digits.transpose(1, 2, 0).astype(np.uint8), base)
     if carry.any():
         raise InputError(
-            f"{np.count_nonzero(carry)} sums have more than {digits.shape[1]} digits; longer "
-            "sequences are needed."
+            f"{np.count_nonzero(carry)} sums have more than {digits.shape[1]} digits; "
+            "expected longer sequences."
         )
     return _int32(sums)
 

@@ -14,7 +14,7 @@ from tfnets import keras_settings
 from tfnets.addition.data import check_base
 from tfnets.errors import InputError
 from tfnets.layers import CELLS
-from tfnets.loop import Execution, Objective, right
+from tfnets.loop import Execution, Objective, in_top_k
 from tfnets.seeds import initializers, torch_uniform
 from tfnets.torch_weights import state_dict as torch_weights
 
@@ -29,12 +29,12 @@ def _loss(labels, logits):
 
 def _accuracy(labels, logits):
     """Whether the whole number is right."""
-    return tf.reduce_min(right(labels, logits), 1)
+    return tf.reduce_min(in_top_k(labels, logits), 1)
 
 
 def _digit_accuracy(labels, logits):
     """The share of its digits that are right."""
-    return tf.reduce_mean(right(labels, logits), 1)
+    return tf.reduce_mean(in_top_k(labels, logits), 1)
 
 
 OBJECTIVE = Objective(
@@ -79,7 +79,7 @@ def build(
         side, to the logits of the sum's digits ``(batch, time, base)``, for any time.
 
     Raises:
-        InputError: For an unknown cell or initializer, a base that is none, or a size below 1.
+        InputError: For an unknown cell or initializer, an invalid base, or a size below 1.
     """
     keras_settings.check()
     for name, value, there in (
@@ -87,7 +87,7 @@ def build(
         ("initializer", initializer, INITIALIZERS),
     ):
         if value not in there:
-            raise InputError(f"unknown {name} {value!r}; there is: {', '.join(there)}.")
+            raise InputError(f"unknown {name} {value!r}; choose from {', '.join(there)}.")
     check_base(base)
     for name, size in (
         ("embedding_dim", embedding_dim),
@@ -189,8 +189,8 @@ def _cell(module: torch_weights.Module, entries: dict[str, np.ndarray]) -> tuple
         if len(shape) == 2 and shape[0] == gates * shape[1]:
             return cell, shape[1]
     raise InputError(
-        f"entry {name!r} has the shape {shape}; (n, n) of an RNN, (3 n, n) of a GRU or (4 n, n) "
-        "of an LSTM is needed."
+        f"entry {name!r} has the shape {shape}; expected (n, n) of an RNN, (3 n, n) of a GRU or "
+        "(4 n, n) of an LSTM."
     )
 
 

@@ -65,11 +65,10 @@ def load(
     """
     keras_settings.check()
     if split not in SPLIT_KINDS:
-        raise InputError(f"unknown split {split!r}; there is: {', '.join(SPLIT_KINDS)}.")
+        raise InputError(f"unknown split {split!r}; choose from {', '.join(SPLIT_KINDS)}.")
     if not 0 <= validation_fraction < 1:
         raise InputError(
-            f"validation_fraction is {validation_fraction!r}; a number from 0 to below 1 is "
-            "needed."
+            f"validation_fraction is {validation_fraction!r}; expected a number from 0 to below 1."
         )
     path = Path(os.path.expanduser(data))
     if path.suffix.lower() == ".npz":
@@ -106,7 +105,7 @@ def _read(data: str | Path, path: Path) -> Windows:
     for source in (uci, motion_sense):
         if path.is_dir() and (root := source.find(path)):
             return source.read(root)
-    what = "is none of these" if path.exists() else "does not exist"
+    what = "is not one of these" if path.exists() else "does not exist"
     raise InputError(
         f"data {str(path)!r} {what}: 'builtin', an .h5 or .npz file, WISDM_ar_v1.1_raw.txt, the "
         "folder of UCI HAR (train/Inertial Signals) or of MotionSense (A_DeviceMotion_data)."

@@ -30,15 +30,15 @@ def read(path: Path) -> Windows:
         x = arrays[name]
         if x.ndim != 3 or x.dtype.kind not in "fiu":
             raise InputError(
-                f"{path}: {name} has shape {x.shape} and dtype {x.dtype}; numbers of shape "
-                "(n, time, channels) are needed."
+                f"{path}: {name} has shape {x.shape} and dtype {x.dtype}; expected "
+                "numbers of shape (n, time, channels)."
             )
     for name in ("trY", "tstY"):
         y = arrays[name]
         if y.ndim != 2 or y.shape[1] != len(CLASSES) or y.dtype.kind not in "fiub":
             raise InputError(
-                f"{path}: {name} has shape {y.shape} and dtype {y.dtype}; one-hot rows "
-                f"(n, {len(CLASSES)}) are needed."
+                f"{path}: {name} has shape {y.shape} and dtype {y.dtype}; expected "
+                f"one-hot rows (n, {len(CLASSES)})."
             )
     if arrays["trX"].shape[1:] != arrays["tstX"].shape[1:]:
         raise InputError(

@@ -9,10 +9,10 @@ from keras import layers
 from keras.initializers import GlorotUniform, Orthogonal, RandomUniform
 
 from tfnets import keras_settings, losses
-from tfnets.deployed import Finite, by_class
 from tfnets.errors import InputError
+from tfnets.export import Finite, by_class
 from tfnets.layers import CELLS
-from tfnets.loop import Execution, Objective, right
+from tfnets.loop import Execution, Objective, in_top_k
 from tfnets.seeds import initializers
 
 _UNIFORM = functools.partial(RandomUniform, -0.1, 0.1)
@@ -122,11 +122,11 @@ _PER_STEP = {
 
 
 def _at_the_end(labels, outputs, k):
-    return right(labels, outputs[:, -1], k)
+    return in_top_k(labels, outputs[:, -1], k)
 
 
 def _on_the_mean(labels, outputs, k, loss):
-    return right(labels, tf.reduce_mean(probabilities(outputs, loss), 1), k)
+    return in_top_k(labels, tf.reduce_mean(probabilities(outputs, loss), 1), k)
 
 
 OBJECTIVE = objective()
@@ -210,7 +210,7 @@ def execution(cell: str = "rnn", batch_size: int = 30) -> Execution:
 
 
 def deployable(network: keras.Model, classes: Sequence[str], loss: str = "softmax") -> keras.Model:
-    """Wraps a trained network into the model that one hands on.
+    """Wraps a trained network into the model that is exported.
 
     Args:
         network: A model from :func:`build`.

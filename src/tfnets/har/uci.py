@@ -68,5 +68,5 @@ def _numbers(path: Path, rows: int | None = None, columns: int = 128) -> np.ndar
         raise InputError(f"{path} holds something other than rows of numbers: {error}.") from None
     if values.shape[1] != columns or (rows is not None and len(values) != rows):
         need = f"{rows if rows is not None else 'any number of'} rows of {columns}"
-        raise InputError(f"{path} has {len(values)} rows of {values.shape[1]}; {need} are needed.")
+        raise InputError(f"{path} has {len(values)} rows of {values.shape[1]}; expected {need}.")
     return values

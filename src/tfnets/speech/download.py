@@ -106,7 +106,7 @@ def _fetch(path: Path, progress: bool) -> None:
 
 def _reason(error: requests.RequestException, begun: bool) -> str:
     """What went wrong, without the layers of libraries around it."""
-    if isinstance(error, requests.HTTPError):
+    if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"the server answers {error.response.status_code} {error.response.reason}"
     cause: BaseException = error
     while deeper := cause.__cause__ or cause.__context__:

@@ -144,7 +144,7 @@ def main() -> None:
 
     rate = library.espeak_Initialize(_SYNCHRONOUS, 0, str(root).encode(), 0)
     if rate != SAMPLE_RATE:
-        sys.exit(f"eSpeak NG speaks at {rate} Hz; {SAMPLE_RATE} Hz is needed")
+        sys.exit(f"eSpeak NG speaks at {rate} Hz; expected {SAMPLE_RATE} Hz")
     library.espeak_SetSynthCallback(collect)
     # Breathy voices are made with noise that is otherwise seeded with the time of day.
     library.espeak_ng_SetRandSeed(ctypes.c_long(1))

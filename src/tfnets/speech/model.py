@@ -7,8 +7,8 @@ import keras
 from keras import layers
 
 from tfnets import keras_settings
-from tfnets.deployed import by_class
 from tfnets.errors import InputError
+from tfnets.export import by_class
 from tfnets.layers import GRU, FixedLength
 from tfnets.loop import CLASSIFICATION, Execution
 from tfnets.seeds import initializers, torch_uniform
@@ -149,14 +149,14 @@ def check(
         ("initializer", initializer, INITIALIZERS),
     ):
         if value not in there:
-            raise InputError(f"unknown {name} {value!r}; there is: {', '.join(there)}.")
+            raise InputError(f"unknown {name} {value!r}; choose from {', '.join(there)}.")
     if reset_after and not recurrent_bias:
         raise InputError("recurrent_bias=False goes with reset_after=False only.")
 
 
 def _check_model(model: str) -> None:
     if model not in MODELS:
-        raise InputError(f"unknown model {model!r}; there is: {', '.join(MODELS)}.")
+        raise InputError(f"unknown model {model!r}; choose from {', '.join(MODELS)}.")
 
 
 def _start(initializer: str, fan: int, *more: str) -> dict:
@@ -202,7 +202,7 @@ def deployable(
     std: float,
     waveforms: bool = True,
 ) -> keras.Model:
-    """Wraps a trained network into the model that one hands on.
+    """Wraps a trained network into the model that is exported.
 
     It takes what a user has, raw audio, and answers with a probability for each
     class by its name. Its parameters are the network's and no more.

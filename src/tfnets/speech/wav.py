@@ -20,7 +20,7 @@ def read(path: str | Path) -> np.ndarray:
         InputError: If the file is missing, no WAV file, cut off, empty, or not
             16 kHz mono 16-bit PCM.
     """
-    wanted = "16 kHz mono 16-bit PCM is needed"
+    wanted = "expected 16 kHz mono 16-bit PCM"
     path = Path(os.path.expanduser(path)).absolute()
     try:
         with wave.open(str(path), "rb") as file:

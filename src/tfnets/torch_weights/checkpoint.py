@@ -51,7 +51,7 @@ def read_file(path: str | Path) -> Checkpoint:
         raise InputError(f"checkpoint {path} can hold code and is not opened; {_HOW_TO_SAVE}.")
     if not path.is_file():
         what = "is a folder" if path.exists() else "does not exist"
-        raise InputError(f"checkpoint {path} {what}; a .safetensors or .npz file is needed.")
+        raise InputError(f"checkpoint {path} {what}; expected a .safetensors or .npz file.")
     if kind not in (".safetensors", ".npz"):
         raise InputError(
             f"checkpoint {path} is no .safetensors or .npz file by its name; {_HOW_TO_SAVE}."

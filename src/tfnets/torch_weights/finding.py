@@ -29,7 +29,7 @@ def find(model: keras.Model, around: str = "") -> list[Part]:
     if getattr(model, "inputs", None) is None:
         raise InputError(
             f"model {model.name!r} is a {type(model).__name__}; "
-            "a functional or a built sequential model is needed."
+            "expected a functional or a built sequential model."
         )
     makers = _makers(model, inside=bool(around))
     parts = []

@@ -78,7 +78,7 @@ def skipped(state_dict: Mapping[str, Any], skip: str | Sequence[str]) -> list[st
     if not isinstance(state_dict, Mapping):
         raise InputError(
             f"the state_dict is a {type(state_dict).__name__}; "
-            "a mapping of names to arrays is needed, as module.state_dict() gives it."
+            "expected a mapping of names to arrays, as module.state_dict() gives it."
         )
     patterns = [skip] if isinstance(skip, str) else list(skip)
     for pattern in patterns:
@@ -107,7 +107,7 @@ def _array(name: str, value: Any) -> np.ndarray:
         dtype = f" of {value.dtype}" if hasattr(value, "dtype") else ""
         raise InputError(
             f"entry {name!r} is a {type(value).__name__}{dtype} that gives no NumPy array; "
-            "a tensor with values or an array of floating-point numbers is needed."
+            "expected a tensor with values or an array of floating-point numbers."
         ) from None
 
 
@@ -143,13 +143,13 @@ def group(entries: dict[str, np.ndarray]) -> dict[str, list[Module]]:
             if sign in last:
                 raise InputError(
                     f"entry {name!r} of shape {array.shape} belongs to {what}; "
-                    "RNN, GRU and LSTM in one direction and without proj_size are needed."
+                    "expected RNN, GRU or LSTM in one direction and without proj_size."
                 )
         match = _ENTRY.fullmatch(str(name))
         if not match or (match["suffix"] and "_" not in match["role"]):
             raise InputError(
-                f"entry {name!r} of shape {array.shape} is superfluous; those of "
-                f"{', '.join(POOLS.values())} modules are needed. {SKIP}"
+                f"entry {name!r} of shape {array.shape} is superfluous; expected "
+                f"those of {', '.join(POOLS.values())} modules. {SKIP}"
             )
         key = (match["prefix"], match["suffix"])
         modules.setdefault(key, Module(*key)).entries[match["role"]] = name
@@ -174,6 +174,6 @@ def _pool(module: Module, entries: dict[str, np.ndarray]) -> str:
     if len(shape) not in (2, 4):
         raise InputError(
             f"entry {name!r} of shape {shape} is superfluous; "
-            f"a matrix (Linear, Embedding) or four dimensions (Conv2d) are needed. {SKIP}"
+            f"expected a matrix (Linear, Embedding) or four dimensions (Conv2d). {SKIP}"
         )
     return "matrix" if len(shape) == 2 else "convolution"

@@ -138,7 +138,7 @@ def test_a_champion_of_another_kind_stays(store, command, windows, tmp_path):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("har-rnn", "model is 'har-rnn'; name@alias or name/version is needed"),
+        ("har-rnn", "model is 'har-rnn'; expected name@alias or name/version"),
         ("nothing@best", "there is no registered model 'nothing@best' at sqlite:///"),
         ("nothing/1", "there is no registered model 'nothing/1' at sqlite:///"),
     ],
@@ -198,7 +198,7 @@ def test_a_configuration_is_registered_if_it_has_a_name(store, command, windows)
         ({"cell": "gru"}, "cell is 'gru', but model 'har-rnn@best' says itself how it is trained"),
         ({"register_as": "x"}, "register_as is 'x', but model 'har-rnn@best' says itself"),
         ({"configuration": "30x100"}, "'30x100' is not batch size x units x learning rate"),
-        ({"configuration": "8x4x0.1", "register_as": "a/b"}, "register_as is 'a/b'; a name of"),
+        ({"configuration": "8x4x0.1", "register_as": "a/b"}, "register_as is 'a/b'; expected a n"),
         ({"configuration": "8x4x0.1", "loss": "raw", "activation": "softmax"}, "has sigmoid outp"),
     ],
 )

@@ -256,7 +256,7 @@ def test_a_run_that_fails_costs_only_itself(store, command, windows):
         ({"configurations": "0x100x0.1"}, "'0x100x0.1' is not batch size x units x"),
         ({"configurations": "5x5x0.1,5x5x0.1"}, "names 5x5x0.1 twice"),
         ({"seeds": "1,x"}, "'x' is not a valid integer"),
-        ({"register_as": "o'neil"}, 'register_as is "o\'neil"; a name of letters'),
+        ({"register_as": "o'neil"}, 'register_as is "o\'neil"; expected a name of letters'),
         ({"resume": "0123"}, "no run '0123' at sqlite:///"),
         (
             {"scheduler": "tcp://127.0.0.1:1"},
@@ -291,7 +291,7 @@ def test_missing_seeds_show_in_the_tables():
 
 
 def test_children_end_although_the_process_is_to_end(store):
-    """The wish is not answered yet; each look at the store would raise it again."""
+    """The wish is not answered yet; expected each look at the store would raise it again."""
     with start_run("parent", task="har", stage="sweep", options={}) as run:
         child = store.create_run("0", tags={"mlflow.parentRunId": run.id}, run_name="child")
         signals.request()

@@ -262,7 +262,7 @@ def test_bad_input_is_one_line(store, command, options, message):
 def test_a_loss_that_is_no_number_ends_the_run_as_failed(store, command, windows):
     result = command(cli, "rnn", data=windows, learning_rate=1e39, clipnorm=0, **SMALL)
     assert "loss is " in str(result.exception)
-    assert "learning_rate 1e+39; a smaller one is needed" in str(result.exception)
+    assert "learning_rate 1e+39; expected a smaller one" in str(result.exception)
     (run,) = store.search_runs(["0"])
     assert run.info.status == "FAILED"
 

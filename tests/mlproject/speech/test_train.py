@@ -241,7 +241,7 @@ def test_classify_by_run_id_and_from_the_registry(run, shared_store, command, cl
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"wav": "nothing.wav"}, r"nothing\.wav: no such file; 16 kHz mono"),
+        ({"wav": "nothing.wav"}, r"nothing\.wav: no such file; expected 16 kHz mono"),
         ({"model": "0" * 32}, r"no model can be loaded from '0{32}'"),
         ({"model": "models:/unheard@best"}, r"no model can be loaded from 'models:/unheard@best'"),
         ({"model": "what://ever"}, r"no model can be loaded from 'what://ever'"),
@@ -285,7 +285,7 @@ def test_classify_with_somebody_elses_model(store, command, clip):
     for uri in (keras_model.model_uri, tf_model.model_uri):
         result = command(cli, "classify", wav=clip, model=uri)
         assert isinstance(result.exception, InputError)
-        assert "a model of a run on audio is needed" in str(result.exception)
+        assert "expected a model of a run on audio" in str(result.exception)
 
 
 def test_the_answer_is_shown_even_if_it_cannot_be_logged(
@@ -323,7 +323,7 @@ def test_a_run_on_matrices_serves_matrices(store, command, tmp_path, clip):
     refused = command(cli, "classify", wav=clip)
     assert "there is no finished speech run on waveforms" in str(refused.exception)
     refused = command(cli, "classify", wav=clip, model=run.info.run_id)
-    assert "not waveforms; a model of a run on audio is needed" in str(refused.exception)
+    assert "not waveforms; expected a model of a run on audio" in str(refused.exception)
 
 
 @pytest.fixture

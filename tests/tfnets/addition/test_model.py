@@ -36,8 +36,8 @@ def test_it_takes_numbers_of_any_length_digit_by_digit():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"initializer": "zeros"}, "unknown initializer 'zeros'; there is: torch, keras"),
-        ({"cell": "transformer"}, "unknown cell 'transformer'; there is: rnn, lstm, gru"),
+        ({"initializer": "zeros"}, "unknown initializer 'zeros'; choose from torch, keras"),
+        ({"cell": "transformer"}, "unknown cell 'transformer'; choose from rnn, lstm, gru"),
         ({"base": 1}, "base is 1; it must be from 2 to 36"),
         ({"base": 37}, "base is 37"),
         ({"embedding_dim": 0}, "embedding_dim is 0; it must be 1 or more"),
@@ -109,7 +109,7 @@ TORCHS = {
         ({"q.weight_hh_l0": (3, 3)}, "2 of RNN, LSTM or GRU, .*; an adder has one of each but"),
         ({"c.weight": (1, 1, 5, 5)}, "1 of Conv2d; an adder has one of each but Conv2d"),
         ({"r.weight_hh_l0": None}, "entry 'r.weight_hh_l0' is missing; it says which kind"),
-        ({"r.weight_hh_l0": (6, 3)}, r"'r.weight_hh_l0' has the shape \(6, 3\); \(n, n\) of an"),
+        ({"r.weight_hh_l0": (6, 3)}, r"'r.weight_hh_l0' has the shape \(6, 3\); expected \(n, n"),
     ],
 )
 def test_modules_that_are_no_adders(changes, message):

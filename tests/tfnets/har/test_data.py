@@ -71,8 +71,8 @@ def test_a_file_with_its_own_split(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"split": "time"}, "unknown split 'time'; there is: subject, random."),
-        ({"validation_fraction": 1}, "validation_fraction is 1; a number from 0 to below 1"),
+        ({"split": "time"}, "unknown split 'time'; choose from subject, random."),
+        ({"validation_fraction": 1}, "validation_fraction is 1; expected a number from 0 to belo"),
         (
             {"test_subjects": ["11"]},
             "test_subjects names '11'; there are the subjects 1, 2, .*10.",
@@ -95,5 +95,5 @@ def test_options_that_a_file_does_not_have(tmp_path):
     with pytest.raises(InputError, match="does not say who is who; leave test_subjects out"):
         har.load(path, test_subjects=["1"])
     (tmp_path / "folder").mkdir()
-    with pytest.raises(InputError, match=r"is none of these: 'builtin', an \.h5 or .npz file"):
+    with pytest.raises(InputError, match=r"is not one of these: 'builtin', an \.h5 or .npz file"):
         har.load(tmp_path / "folder")

@@ -161,9 +161,15 @@ def test_the_courses_file(course):
     [
         ({"tstY": None}, "has no array 'tstY'; it needs trX, trY, tstX, tstY"),
         ({"trX": noise(12, 150)}, r"trX has shape \(12, 150\)"),
-        ({"trY": noise(12, 5)}, r"trY has shape \(12, 5\) and dtype float64; one-hot rows \(n, 6"),
-        ({"trY": noise(12, 6)}, r"trY\[0\] is no one-hot row: it holds 0.1257"),
-        ({"tstY": np.where(np.eye(6), np.nan, 0)}, r"tstY\[0\] is no one-hot row: it holds nan"),
+        (
+            {"trY": noise(12, 5)},
+            r"trY has shape \(12, 5\) and dtype float64; expected one-hot rows \(n, 6",
+        ),
+        ({"trY": noise(12, 6)}, r"trY\[0\] is not a one-hot row: it holds 0.1257"),
+        (
+            {"tstY": np.where(np.eye(6), np.nan, 0)},
+            r"tstY\[0\] is not a one-hot row: it holds nan",
+        ),
         ({"trX": spoilt(12)}, r"trX\[9\] holds nan at \[100, 1\]; all values must be finite"),
         ({"tstX": spoilt(12)[6:]}, r"tstX\[3\] holds nan at \[100, 1\]"),
         ({"tstX": noise(6, 99, 3)}, r"trX has sequences of \(150, 3\), tstX of \(99, 3\)"),
@@ -216,7 +222,7 @@ def test_uci_har(uci_folder):
         (
             "train/y_train.txt",
             "7\n" * 12,
-            "y_train.txt, line 1 is 7.0; a class number from 1 to 6",
+            "y_train.txt, line 1 is 7.0; expected a class number from 1 to 6",
         ),
         # Empty lines and remarks are no rows, but they are lines.
         (
@@ -227,9 +233,9 @@ def test_uci_har(uci_folder):
         (
             "test/subject_test.txt",
             "1\n" * 5 + "nan\n",
-            "subject_test.txt, line 6 is nan; a subject",
+            "subject_test.txt, line 6 is nan; expected a subject",
         ),
-        ("test/subject_test.txt", "1.5\n" * 6, "subject_test.txt, line 1 is 1.5; a subject's num"),
+        ("test/subject_test.txt", "1.5\n" * 6, "subject_test.txt, line 1 is 1.5; expected a subj"),
         (
             "test/Inertial Signals/body_acc_y_test.txt",
             (" 1" * 128 + "\n") * 3
@@ -240,7 +246,7 @@ def test_uci_har(uci_folder):
             + (" 1" * 128 + "\n") * 2,
             r"body_acc_y_test.txt, line 4 holds 1e\+99 at \[9\]; all values must be finite",
         ),
-        ("train/y_train.txt", "1\n" * 11, "has 12 rows of 128; 11 rows of 128 are needed"),
+        ("train/y_train.txt", "1\n" * 11, "has 12 rows of 128; expected 11 rows of 128"),
         ("test/subject_test.txt", "one\n" * 6, "holds something other than rows of numbers"),
         ("test/subject_test.txt", None, "cannot be read: No such file"),
     ],

@@ -326,8 +326,14 @@ FAR = np.full((12, 9, 4), 1e20)
 BROKEN = {
     "no key": ({"y_test": None}, r"has no array 'y_test'; it needs x_train, .* and has: x_test"),
     "half a validation split": ({"x_val": np.zeros((3, 9, 4))}, "only one of x_val and y_val"),
-    "two dimensions": ({"x_train": np.zeros((60, 36))}, r"x_train has shape \(60, 36\); \(n, ti"),
-    "words for numbers": ({"x_test": np.full((12, 9, 4), "a")}, "x_test has dtype <U1; real num"),
+    "two dimensions": (
+        {"x_train": np.zeros((60, 36))},
+        r"x_train has shape \(60, 36\); expected \(n, ti",
+    ),
+    "words for numbers": (
+        {"x_test": np.full((12, 9, 4), "a")},
+        "x_test has dtype <U1; expected real num",
+    ),
     "other shape": ({"x_test": np.zeros((12, 8, 4))}, r"test samples have shape \(8, 4\), train"),
     "NaN": ({"x_test": with_value(12, 7, np.nan)}, r"x_test\[7\] holds nan at \[3, 1\]; all val"),
     # Places are those of the file, wherever the sample comes when validation is held out.
@@ -339,30 +345,30 @@ BROKEN = {
         {"x_test": with_value(12, 2, -(2**63))},
         r"x_test\[2\] holds -9223372036854775808 at \[3, 1\]; all values must be finite",
     ),
-    "NaN label": ({"y_test": labels(np.nan)}, r"y_test\[5\] is nan; a class number from 0 to"),
+    "NaN label": ({"y_test": labels(np.nan)}, r"y_test\[5\] is nan; expected a class number from"),
     "NaN label, cast": (
         {"y_train": [*range(9), -(2**63), *range(50)]},
-        r"y_train\[9\] is -9223372036854775808, what NaN becomes as an integer; a class number",
+        r"y_train\[9\] is -9223372036854775808, what NaN becomes as an integer; expected a class",
     ),
     "NaN label, cast to int32": (
         {"y_test": labels(np.int32(-(2**31)))},
-        r"y_test\[5\] is -2147483648, what NaN becomes as an integer; a class number",
+        r"y_test\[5\] is -2147483648, what NaN becomes as an integer; expected a class number",
     ),
     "unsigned label": (
         {"y_test": labels(np.uint64(2**63))},
-        r"y_test\[5\] is 9223372036854775808; a class number from 0 to 99999 is",
+        r"y_test\[5\] is 9223372036854775808; expected a class number from 0 to 99999",
     ),
     "NaN in one-hot": (
         {"y_test": np.eye(3)[np.arange(12) % 3] + 0 * labels(np.nan)[:, None]},
-        r"y_test\[5\] is no one-hot row: it holds nan; one 1 and else 0",
+        r"y_test\[5\] is not a one-hot row: it holds nan; expected one 1 and else 0",
     ),
     "two-hot": (
         {"y_test": (np.arange(12)[:, None] % 3 == np.arange(3)) | (np.arange(12) == 4)[:, None]},
-        r"y_test\[4\] is no one-hot row: its sum is 3; one 1",
+        r"y_test\[4\] is not a one-hot row: its sum is 3; expected one 1",
     ),
     "fewer labels": ({"y_test": np.arange(11) % 3}, "12 test samples but 11 test labels"),
     "fewer training labels": ({"y_train": np.arange(9) % 3}, "60 train samples but 9 train lab"),
-    "fractions": ({"y_train": np.arange(60) / 3}, r"y_train\[1\] is 0.33.*; a class number"),
+    "fractions": ({"y_train": np.arange(60) / 3}, r"y_train\[1\] is 0.33.*; expected a class num"),
     "label not in classes": (
         {"classes": np.array(["a", "b"])},
         r"y_train\[2\] is 2; .* from 0 to 1",
@@ -370,9 +376,12 @@ BROKEN = {
     "a class name twice": ({"classes": np.array(["a", "b", "a"])}, "2 classes are called 'a'"),
     "negative label": (
         {"y_test": np.arange(12) % 3 - 1},
-        r"y_test\[0\] is -1; a class number from",
+        r"y_test\[0\] is -1; expected a class number from",
     ),
-    "huge label": ({"y_test": np.arange(12) + 2**40}, r"y_test\[0\] is 1099511627776; a clas"),
+    "huge label": (
+        {"y_test": np.arange(12) + 2**40},
+        r"y_test\[0\] is 1099511627776; expected a clas",
+    ),
     "a year for a label": (
         {"y_test": np.arange(12) + 2000},
         "class '3' has no samples in",

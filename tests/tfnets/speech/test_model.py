@@ -45,7 +45,7 @@ def test_the_reports_other_models(model, count):
 def test_every_model_says_how_it_is_executed():
     assert speech.execution("gru").xla
     assert not speech.execution("cnn").xla
-    with pytest.raises(InputError, match="unknown model 'transformer'; there is: fc, cnn, gru"):
+    with pytest.raises(InputError, match="unknown model 'transformer'; choose from fc, cnn, gru"):
         speech.execution("transformer")
 
 
@@ -120,8 +120,8 @@ def test_without_a_word_weights_start_as_those_of_keras():
     [
         ({"model": "transformer"}, "unknown model 'transformer'"),
         ({"model": "cnn", "input_shape": (15, 40)}, "15 x 40 are too small for the CNN; it needs"),
-        ({"pooling": "max"}, "unknown pooling 'max'; there is: last, mean, flatten"),
-        ({"initializer": "zeros"}, "unknown initializer 'zeros'; there is: keras, torch"),
+        ({"pooling": "max"}, "unknown pooling 'max'; choose from last, mean, flatten"),
+        ({"initializer": "zeros"}, "unknown initializer 'zeros'; choose from keras, torch"),
         ({"num_classes": 1}, "num_classes is 1"),
         ({"reset_after": True, "recurrent_bias": False}, "recurrent_bias=False goes with"),
     ],

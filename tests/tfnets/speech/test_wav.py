@@ -30,7 +30,7 @@ def test_one_second_pads_and_cuts():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rate": 44_100}, r"sample rate is 44100 Hz; 16 kHz mono 16-bit PCM is needed"),
+        ({"rate": 44_100}, r"sample rate is 44100 Hz; expected 16 kHz mono 16-bit PCM"),
         ({"channels": 2}, r"2 channels"),
         ({"width": 1}, r"8 bits a sample"),
         ({"frames": 0}, r"the clip is empty"),

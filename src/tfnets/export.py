@@ -1,4 +1,4 @@
-"""What the models that one hands on have in common."""
+"""What exported models have in common."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,10 @@ def by_class(probabilities, classes: Sequence[str]) -> dict:
 
 @keras.saving.register_keras_serializable(package="tfnets")
 class Finite(keras.layers.Layer):
-    """Hands on what it gets, and refuses NaN and infinity.
+    """Returns its input; raises an error for NaN and infinity.
 
-    A network would give them probabilities like any other. Compiled by XLA it refuses
-    nothing: there is no way to.
+    A network would give them probabilities like any other. Compiled by XLA it cannot raise
+    errors.
 
     Call arguments:
         values: Any shape.

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfnets.deployed import Finite, by_class
+from tfnets.export import Finite, by_class
 
 
 def test_probabilities_by_class_keep_the_order_of_the_classes():
