@@ -15,6 +15,10 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
+from rich.table import Column
+
+# Terminals of fewer columns have no room for a bar beside the text.
+_WIDE = 100
 
 
 def duration(seconds: float) -> str:
@@ -61,7 +65,13 @@ class _Display:
     def add(self, console: Console, line: str, total: int) -> TaskID:
         """A new bar, below the others."""
         if self.bars is None:
-            self.bars = Bars(BarColumn(20), TextColumn("{task.description}"), console=console)
+            # One line each: what does not fit is cut at its end.
+            text = TextColumn(
+                "{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")
+            )
+            bar = [BarColumn(12, table_column=Column(min_width=12))]
+            columns = [*bar, text] if console.width >= _WIDE else [text]
+            self.bars = Bars(*columns, console=console)
             self.bars.start()
         self._open += 1
         return self.bars.add_task(_plain(line), total=total or None)
@@ -258,11 +268,13 @@ class EpochProgress(keras.callbacks.Callback):
             seconds = self._since_first / (epoch - 1)
         number, last = self._number(epoch), self._number(self._total)
         words = [f"{self._unit} {number:>{len(str(last))}}/{last}"]
+        left = ""
+        if epoch < self._total:
+            left = f", {self._at_most}{duration(seconds * (self._total - epoch))} left"
+        if self._line.is_bar:  # where the end may be cut
+            words[0] += left
         for split in ("train", "val") if "val/loss" in metrics else ("train",):
             loss, accuracy = metrics[f"{split}/loss"], metrics[f"{split}/accuracy"]
             words.append(f"{split} loss {loss:.4f} accuracy {accuracy:.4f}")
-        words.append(f"{metrics['time/epoch_s']:.1f} s")
-        if epoch < self._total:
-            left = duration(seconds * (self._total - epoch))
-            words[-1] += f", {self._at_most}{left} left"
+        words.append(f"{metrics['time/epoch_s']:.1f} s" + ("" if self._line.is_bar else left))
         return "  ".join(words)

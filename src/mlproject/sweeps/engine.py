@@ -95,7 +95,7 @@ def train(
                 done[name] = queries.get(each.run_id)
                 spent = time.monotonic() - started
                 left = spent / number * (len(rest) - number)
-                text = _progress(name, done, sweep.judged_by, len(trials), left)
+                text = _progress(name, done, sweep.judged_by, len(trials), left, line.is_bar)
                 line.show(text, len(done))
                 after(done)
     finally:
@@ -103,13 +103,23 @@ def train(
     return Outcome(done, failed)
 
 
-def _progress(name: str, done: Done, judged_by: tuple[str, str], total: int, left: float) -> str:
+def _progress(
+    name: str,
+    done: Done,
+    judged_by: tuple[str, str],
+    total: int,
+    left: float,
+    left_first: bool,
+) -> str:
     metric, words = judged_by
     best = max(done.values(), key=lambda record: record.metrics[metric])
+    time_left = f"{duration(left)} left" if len(done) < total else ""
+    how_far = f"run {len(done)} of {total}"
     parts = [
-        f"run {len(done)} of {total}: {name}, {words} {done[name].metrics[metric]:.4f}",
-        f"best so far {best.name}, {best.metrics[metric]:.4f}",
+        f"{how_far}, {time_left}" if left_first and time_left else how_far,
+        f"{name}, {words} {done[name].metrics[metric]:.4f}",
     ]
-    if len(done) < total:
-        parts.append(f"{duration(left)} left")
-    return "; ".join(parts)
+    more = [f"best so far {best.name}, {best.metrics[metric]:.4f}"]
+    if time_left and not left_first:
+        more.append(time_left)
+    return "; ".join([": ".join(parts), *more])
