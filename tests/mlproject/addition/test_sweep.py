@@ -11,8 +11,7 @@ from mlproject.addition.commands import cli
 from mlproject.addition.published import STUDIES
 from mlproject.tracking.lifecycle import start_run
 
-# All sweeps in one process, for they share a cluster.
-pytestmark = [pytest.mark.usefixtures("one_cluster"), pytest.mark.xdist_group("sweeps")]
+pytestmark = pytest.mark.usefixtures("one_cluster")
 
 SMALL = {"steps": 4, "batch_size": 5}
 DEFAULTS = {option.name: option.default for option in cli.commands["rnn"].params}
