@@ -12,6 +12,8 @@ from mlproject.har.commands import cli as har
 from mlproject.speech.commands import cli as speech
 from mlproject.tracking import task
 
+_TASKS = {"speech": speech, "har": har, "addition": addition}
+
 _NAME = "tfnets"
 _COMPLETION = "_TFNETS_COMPLETE"  # click looks for it
 _SHELLS = ("bash", "zsh", "fish")
@@ -52,15 +54,13 @@ def cli(context: click.Context) -> None:
     MLFLOW_EXPERIMENT_NAME names another. `mlflow run` has the same commands as entry points
     (speech_gru, har_rnn, addition_rnn ...).
     """  # noqa: D301 (click's mark for lines that stay as they are)
-    groups = {"speech": speech, "har": har, "addition": addition}
     started_by_mlflow = {"MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"} & set(os.environ)
-    if context.invoked_subcommand in groups and not started_by_mlflow:
+    if context.invoked_subcommand in _TASKS and not started_by_mlflow:
         os.environ.setdefault("MLFLOW_EXPERIMENT_NAME", context.invoked_subcommand)
 
 
-cli.add_command(speech, "speech")
-cli.add_command(har, "har")
-cli.add_command(addition, "addition")
+for name, commands in _TASKS.items():
+    cli.add_command(commands, name)
 
 
 @cli.command("completion")

@@ -111,7 +111,7 @@ class Line:
     """
 
     def __init__(self, total: int, shown: bool = True, stream: TextIO | None = None):
-        self.total, self.done = total, 0
+        self.total = total
         self._shown, self._stream = shown, stream
         self._display = _SHARED if stream is None else _Display(stream)
         self._console = self._display.console() if shown else None
@@ -131,7 +131,6 @@ class Line:
             done: Steps that are done.
             first: Whether a log file gets the first line at once, before a tenth is done.
         """
-        self.done = done
         if not self._shown:
             return
         if self._console is not None:

@@ -1,6 +1,5 @@
 """Seed, build, train: the one recipe by which every task is trained."""
 
-import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfnets import optimizers
+from tfnets.callbacks import Called, check
 from tfnets.dataset import Dataset, Split, Stream
 from tfnets.errors import InputError
 from tfnets.loop import CLASSIFICATION, Execution, Loop, Objective
@@ -200,12 +200,12 @@ def train(
     TensorFlow's CPU kernels that are used here are deterministic as they are; on a GPU
     its deterministic kernels are switched on, for this process and for good.
 
-    **Callbacks** are called as ``model.fit`` calls them at the begin and the end of the training
-    and of each epoch; ``model.optimizer`` is there while the network is trained, its learning
-    rate can be changed, and ``model.stop_training`` is honoured after each epoch. ``logs`` has
-    the metrics of the epoch by our names (``train/loss``, ``val/accuracy``, ``time/epoch_s`` ...)
-    and by Keras' (``loss``, ``val_accuracy`` ...), so that ``EarlyStopping("val_loss")`` works as
-    it is. There are no batches to see, for one call makes many steps: what needs them is refused.
+    **Callbacks** are called as ``model.fit`` calls them at the beginning and the end of the
+    training and of each epoch; ``model.optimizer`` is there while the network is trained, its
+    learning rate can be changed, and ``model.stop_training`` is honoured after each epoch.
+    ``logs`` has the metrics of the epoch by our names (``train/loss``, ``val/accuracy``,
+    ``time/epoch_s`` ...) and by Keras' (``loss``, ``val_accuracy`` ...), so that
+    ``EarlyStopping("val_loss")`` works as it is. There are no batches to see, for one call makes many steps: what needs them is refused.
 
     Args:
         build: Builds the network; called after seeding, so that the seed decides the
@@ -237,7 +237,7 @@ def train(
             "that are drawn anew, and None for others."
         )
     for callback in callbacks:
-        _check_callback(callback)
+        check(callback)
     if tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()
     started = time.perf_counter()
@@ -255,7 +255,21 @@ def train(
     start = None
     drawing = evaluating = 0.0
     samples_of = _training_samples(data.train, recipe)
-    with _called(callbacks, model, optimizer, recipe, progress) as called:
+    own: list[keras.callbacks.Callback] = []
+    if recipe.watches:
+        own.append(
+            keras.callbacks.EarlyStopping(
+                "val/accuracy",
+                mode="max",
+                patience=recipe.patience or recipe.epochs,  # without one it never stops
+                min_delta=recipe.min_delta,
+                restore_best_weights=True,
+            )
+        )
+    if progress:
+        steps = recipe.steps_after if recipe.steps else None
+        own.append(EpochProgress(recipe.epochs, at_most=bool(recipe.patience), steps=steps))
+    with Called([*own, *callbacks], model, optimizer, recipe) as called:
         for epoch in range(1, recipe.epochs + 1):
             epoch_started = time.perf_counter()
             drawn = next(samples_of)
@@ -329,135 +343,6 @@ def _training_samples(
         steps = recipe.steps_after(epoch + 1) - recipe.steps_after(epoch)
         drawn = split.draw(generator, steps * recipe.batch_size)
         yield tf.constant(drawn.x), tf.constant(drawn.y), np.arange(len(drawn))
-
-
-def _check_callback(callback: object) -> None:
-    """Raises InputError for a callback that would silently do nothing, or the wrong thing."""
-    if not isinstance(callback, keras.callbacks.Callback):
-        raise InputError(
-            f"callbacks has {callback!r}; each must be a keras.callbacks.Callback, such as "
-            "keras.callbacks.LambdaCallback(on_epoch_end=function)."
-        )
-    name = type(callback).__name__
-    if isinstance(callback, keras.callbacks.BackupAndRestore):
-        raise InputError(f"callback {name} cannot work here: a training always starts anew.")
-    if isinstance(callback, keras.callbacks.ProgbarLogger):
-        raise InputError(f"callback {name} cannot work here; progress=True shows the progress.")
-    if getattr(callback, "save_freq", "epoch") != "epoch":
-        raise InputError(
-            f"callback {name} has save_freq={callback.save_freq!r}; it must be 'epoch', for "
-            "there are no batches to see."
-        )
-    hooks = [hook for hook in dir(keras.callbacks.Callback) if hook.startswith("on_")]
-    own = {hook for hook in hooks if not _is_default(callback, hook)}
-    if own and all("batch" in hook for hook in own):
-        more = "; a loss that is no number ends the training anyway" if "NaN" in name else ""
-        raise InputError(
-            f"callback {name} works on batches ({', '.join(sorted(own))}), and there are none "
-            f"to see: one call makes many steps{more}."
-        )
-
-
-def _is_default(callback: keras.callbacks.Callback, hook: str) -> bool:
-    """Whether a callback leaves a hook as Keras' base class has it."""
-    function = getattr(callback, hook)
-    return getattr(function, "__func__", function) is getattr(keras.callbacks.Callback, hook)
-
-
-class _Called:
-    """The callbacks of a training, in their order, and the time that they take.
-
-    Attributes:
-        seconds: Time that was spent in them.
-    """
-
-    def __init__(self, callbacks: Sequence, model: keras.Model, recipe: Recipe):
-        self.seconds = 0.0
-        self._recipe = recipe
-        self._all = list(callbacks)
-        self._list = keras.callbacks.CallbackList(
-            self._all, model=model, epochs=recipe.epochs, steps=recipe.steps, verbose=0
-        )
-
-    @property
-    def best_epoch(self) -> int | None:
-        """Number of the epoch, from 1, to whose weights a callback went back; None if none did."""
-        for each in reversed(self._all):
-            if isinstance(each, keras.callbacks.EarlyStopping) and each.best_weights is not None:
-                return each.best_epoch + 1
-        return None
-
-    def train_begin(self, logs: Metrics | None) -> None:
-        """The weights are those that ``build`` has made."""
-        self._call(self._list.on_train_begin, logs)
-
-    def epoch_begin(self, epoch: int) -> None:
-        """Before the first step of an epoch, from 1."""
-        self._call(self._list.on_epoch_begin, epoch - 1)
-
-    def epoch_end(self, epoch: int, metrics: Metrics) -> None:
-        """After an epoch, from 1, and its evaluations."""
-        self._call(self._list.on_epoch_end, epoch - 1, _with_kerass_names(metrics))
-
-    def train_end(self, metrics: Metrics) -> None:
-        """After the last epoch."""
-        self._call(self._list.on_train_end, _with_kerass_names(metrics))
-
-    def _call(self, hook: Callable, *arguments) -> None:
-        started = time.perf_counter()
-        try:
-            hook(*arguments)
-        except TypeError as error:
-            if "LearningRateSchedule" not in str(error):
-                raise
-            raise InputError(
-                f"schedule is {self._recipe.schedule!r}, so that no callback can set the "
-                "learning rate; leave it constant."
-            ) from error
-        finally:
-            self.seconds += time.perf_counter() - started
-
-
-@contextlib.contextmanager
-def _called(
-    callbacks: Sequence[keras.callbacks.Callback],
-    model: keras.Model,
-    optimizer: keras.optimizers.Optimizer,
-    recipe: Recipe,
-    progress: bool,
-) -> Iterator[_Called]:
-    """The recipe's own callbacks and the user's; the model has its optimizer while they work."""
-    own: list[keras.callbacks.Callback] = []
-    if recipe.watches:
-        own.append(
-            keras.callbacks.EarlyStopping(
-                "val/accuracy",
-                mode="max",
-                patience=recipe.patience or recipe.epochs,  # without one it never stops
-                min_delta=recipe.min_delta,
-                restore_best_weights=True,
-            )
-        )
-    steps = recipe.steps_after if recipe.steps else None
-    bar = EpochProgress(recipe.epochs, at_most=bool(recipe.patience), steps=steps)
-    model.stop_training = False
-    model.optimizer = optimizer
-    try:
-        yield _Called([*own, *([bar] if progress else []), *callbacks], model, recipe)
-    finally:
-        del model.optimizer  # or it would be saved with the model
-        if progress:
-            bar.close()
-
-
-def _with_kerass_names(metrics: Metrics) -> Metrics:
-    """Metrics by our names and by those of ``model.fit``: ``loss``, ``val_loss``."""
-    theirs = {}
-    for name, value in metrics.items():
-        split, _, metric = name.partition("/")
-        if split != "time":
-            theirs[metric if split == "train" else f"{split}_{metric}"] = value
-    return metrics | theirs
 
 
 def _named(split: str, metrics: Metrics) -> Metrics:

@@ -12,6 +12,7 @@ from mlproject.har.commands import cli as har
 from mlproject.speech.commands import cli as speech
 from mlproject.tracking import limits
 from mlproject.tracking.lifecycle import start_run
+from records import text_of
 
 TRAININGS = {
     "speech": (speech, "fc", {"epochs": 1, "batch_size": 100}),
@@ -43,7 +44,7 @@ def test_a_training_with_many_classes(store, command, tmp_path, task, length):
     )
 
     def artifact(path):
-        return mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{path}")
+        return text_of(run, path)
 
     assert artifact("classes.txt").splitlines() == classes
     by_class = json.loads(artifact("test_by_class.json"))
@@ -79,7 +80,7 @@ def test_what_is_too_long_is_cut_and_an_artifact_has_all_of_it(store):
     assert note.count("```") == 2
     assert note.endswith("row\n```\n\n... (16,008 characters, all in description.md)")
     wholes = {
-        path: mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{path}")
+        path: text_of(run, path)
         for path in ("long/words.txt", "long/data.train_subjects.txt", "description.md")
     }
     assert list(wholes.values()) == [words, subjects, table]

@@ -8,7 +8,7 @@ import keras
 
 import tfnets.addition
 from mlproject.addition.settings import ALMOST_ALL, Test
-from mlproject.tracking import models, registry
+from mlproject.tracking import models, registry, summaries
 from mlproject.tracking.registry import CHAMPION
 from mlproject.tracking.run import Run
 from mlproject.tracking.summaries import count, log_network
@@ -113,17 +113,13 @@ def describe(about: str, evaluated: Evaluated, data: Dataset, run: Run) -> None:
         data: What it was tested on.
         run: Where to log.
     """
-    serve = f"mlflow models serve -m runs:/{run.id}/model --env-manager local -p 5001"
     lines = [
         f"**{evaluated.accuracy:.4f}** of the sums are right on *{data.name}*, "
         f"{evaluated.table.total:,} parameters, {about}",
         f"```\n{evaluated}\n```",
-        "The deployed model takes numbers as strings:",
-        f"```\n{serve}\n```",
-        "Where the parameters come from:",
-        f"```\n{evaluated.table}\n```",
     ]
-    run.describe("\n\n".join(lines))
+    takes = "The deployed model takes numbers as strings:"
+    summaries.describe(lines, takes, evaluated.table, run)
 
 
 def register(test: Test, evaluated: Evaluated, run: Run) -> list[tuple[str, str]]:

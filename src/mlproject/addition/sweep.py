@@ -44,8 +44,7 @@ def study(options: dict, defaults: dict, run: Run) -> str:
         trials,
         Work(load_for, train_trial),
         "study",
-        None,
-        {name: each.digest for name, each in data.items()},
+        data,
         ("test/accuracy", "exact match"),
         "-P study=NAME -P values=... leaves out what cannot be trained",
     )
@@ -95,7 +94,7 @@ def _draw(studies: Plan, done: Done, run: Run) -> None:
     """One figure a study, with the curves of what is done."""
     for name, groups in studies.items():
         histories = {
-            group.subject.name: [_history(done[t.name]) for t in group.trials if t.name in done]
+            group.subject.name: [_history(done[trial.name]) for trial in group.done_of(done)]
             for group in groups
         }
         seeds = ", ".join(str(trial.options["seed"]) for trial in groups[0].trials)

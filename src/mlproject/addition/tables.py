@@ -8,7 +8,7 @@ import numpy as np
 from mlproject.addition.published import STUDIES, Value
 from mlproject.addition.settings import last_steps, looks
 from mlproject.sweeps.statistics import spread, values
-from mlproject.sweeps.trials import Done, Group
+from mlproject.sweeps.trials import Done, Group, so_far
 from mlproject.tracking.summaries import count
 from tfnets import tables
 from tfnets.dataset import Dataset
@@ -66,8 +66,8 @@ def text(studies: Plan, done: Done) -> str:
             columns[words] = [_mean(group, done, metric) for group in groups]
         parts.append(f"{name}: {STUDIES[name].title}\n\n{tables.text(columns)}")
     wanted = sum(len(group.trials) for groups in studies.values() for group in groups)
-    if len(done) < wanted:
-        parts.append(f"{len(done)} of {wanted} runs are in these tables.")
+    if shown := so_far(done, wanted, "these tables"):
+        parts.append(shown.rstrip())
     return "\n\n\n".join(parts)
 
 
@@ -84,8 +84,7 @@ def _spread(group: Group[Value], done: Done, metric: str) -> str:
 
 def _to_99(group: Group[Value], done: Done) -> str:
     """Steps to 99 % with each seed, ``"200, 250, -"``."""
-    there = [done[trial.name] for trial in group.trials if trial.name in done]
-    steps = [record.metrics.get("steps/to_99") for record in there]
+    steps = [done[trial.name].metrics.get("steps/to_99") for trial in group.done_of(done)]
     return ", ".join("-" if step is None else f"{step:.0f}" for step in steps) or "-"
 
 
@@ -100,8 +99,7 @@ def runs(studies: Plan, done: Done) -> dict[str, list]:
         (name, group.subject.name, trial.options["seed"], done[trial.name])
         for name, groups in studies.items()
         for group in groups
-        for trial in group.trials
-        if trial.name in done
+        for trial in group.done_of(done)
     ]
     metrics = ["test/accuracy", "test/digit_accuracy", "test/loss", "by_length/accuracy"]
     metrics += ["train/loss", "steps/to_99", "time/train_s", "time/draw_s", "params/total"]

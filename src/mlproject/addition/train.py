@@ -7,7 +7,7 @@ from mlproject.addition.results import Evaluated, describe, evaluate, log_data, 
 from mlproject.addition.settings import ALMOST_ALL, Settings, load
 from mlproject.tracking.callbacks import LogEpochs
 from mlproject.tracking.run import Run
-from mlproject.tracking.summaries import log_times, optimizer, summary
+from mlproject.tracking.summaries import log_times, log_used, optimizer, summary
 from tfnets import training
 from tfnets.addition import figures
 from tfnets.dataset import Dataset
@@ -72,13 +72,11 @@ def train_on(data: Dataset, settings: Settings, run: Run, *, progress: bool = Tr
         data: From :func:`tfnets.addition.load`, by the same settings.
         settings: What to build, train and test.
         run: Where to log.
-        progress: Whether to print a line every few steps.
+        progress: Whether to show how far the training is.
     """
     recipe, network = settings.recipe, settings.network
     execution = tfnets.addition.execution(network["cell"], recipe.batch_size)
-    # The options say "auto"; these are the ones in use.
-    run.log_parameters({f"used/{key}": value for key, value in recipe.step.items()})
-    run.log_tags({"execution": str(execution)})
+    log_used(recipe, execution, run)
     log_data(data, network["cell"], run)
     trained = training.train(
         lambda: tfnets.addition.build(**network),

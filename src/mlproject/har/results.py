@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mlproject.tracking import summaries
 from mlproject.tracking.run import Run
 from mlproject.tracking.summaries import classes, count, log_confusion, optimizer, sizes
 from tfnets import evaluation, figures, tables, training
@@ -112,7 +113,6 @@ def accuracies(metrics: dict[str, dict[str, float]]) -> str:
 
 def describe(result: Result, recipe: training.Recipe, data: Dataset, run: Run) -> None:
     """Logs the description that the UI shows on top of a run."""
-    serve = f"mlflow models serve -m runs:/{run.id}/model --env-manager local -p 5001"
     trained = result.trained
     lines = [
         f"Test accuracy **{result.metrics['test']['accuracy']:.4f}** at the last step on "
@@ -122,10 +122,9 @@ def describe(result: Result, recipe: training.Recipe, data: Dataset, run: Run) -
         f"{trained.best}.",
         f"```\n{accuracies(result.metrics)}\n```",
         f"Data: {sizes(data)} windows, split {data.split_kind}.",
-        "The deployed model takes windows of acceleration and answers with a probability for "
-        "each class:",
-        f"```\n{serve}\n```",
-        "Where the parameters come from:",
-        f"```\n{result.table}\n```",
     ]
-    run.describe("\n\n".join(lines))
+    takes = (
+        "The deployed model takes windows of acceleration and answers with a probability for each "
+        "class:"
+    )
+    summaries.describe(lines, takes, result.table, run)

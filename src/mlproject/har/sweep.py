@@ -15,7 +15,7 @@ from mlproject.sweeps import engine
 from mlproject.sweeps.cluster import OnDask
 from mlproject.sweeps.engine import Sweep
 from mlproject.sweeps.statistics import Ranked, rank, values
-from mlproject.sweeps.trials import Done, Group, Trial, Work
+from mlproject.sweeps.trials import Done, Group, Trial, Work, by_seed, so_far
 from mlproject.tracking import queries, registry
 from mlproject.tracking.registry import Version
 from mlproject.tracking.run import Run
@@ -64,7 +64,7 @@ def train_all(options: dict, run: Run) -> Swept:
     """
     registry.check_name(options["register_as"])
     groups = plan(options, run)
-    trials = [trial for each in zip(*(g.trials for g in groups), strict=True) for trial in each]
+    trials = by_seed(groups)
     settings = [resolve(trial.options) for trial in trials]
     data = load(settings[0].data)
     log_data(data, run)
@@ -75,7 +75,6 @@ def train_all(options: dict, run: Run) -> Swept:
         Work(load_for, train_trial),
         "sweep",
         data,
-        dict.fromkeys((trial.name for trial in trials), data.digest),
         judged_by,
         "leave out of configurations what cannot be trained",
     )
@@ -131,9 +130,8 @@ def train_trial(data: Dataset, trial: Trial, run: Run) -> None:
 
 
 def _log_tables(groups: Groups, done: Done, data: Dataset, note: str, run: Run) -> None:
-    total = sum(len(group.trials) for group in groups)
-    so_far = f"{len(done)} of {total} runs are in these tables. " if len(done) < total else ""
-    run.log_text(tables.text(groups, done, data, so_far + note), "tables.txt")
+    shown = so_far(done, len(by_seed(groups)), "these tables")
+    run.log_text(tables.text(groups, done, data, shown + note), "tables.txt")
 
 
 def _judged_by(data: Dataset) -> tuple[str, str]:

@@ -119,12 +119,7 @@ def _start(groups: Groups, done: Done, data: Dataset) -> str:
 
 def runs(groups: Groups, done: Done) -> dict[str, list]:
     """One row a run with its numbers, by columns."""
-    rows = [
-        (group, trial, done[trial.name])
-        for group in groups
-        for trial in group.trials
-        if trial.name in done
-    ]
+    rows = [(group, trial, done[trial.name]) for group in groups for trial in group.done_of(done)]
     metrics = sorted(
         {
             name

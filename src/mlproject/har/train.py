@@ -18,7 +18,7 @@ from mlproject.har.settings import Settings, load
 from mlproject.tracking import models
 from mlproject.tracking.callbacks import LogEpochs
 from mlproject.tracking.run import Run
-from mlproject.tracking.summaries import count, log_network, log_times, sizes, summary
+from mlproject.tracking.summaries import count, log_network, log_times, log_used, sizes, summary
 from tfnets import training
 from tfnets.dataset import Dataset
 from tfnets.har import figures
@@ -60,17 +60,12 @@ def train_on(data: Dataset, settings: Settings, run: Run, *, progress: bool = Tr
         data: From :func:`tfnets.har.load`.
         settings: What to build and train.
         run: Where to log.
-        progress: Whether to print a line an epoch.
+        progress: Whether to show how far the training is.
     """
     recipe = settings.recipe
     execution = tfnets.har.execution(settings.network["cell"], recipe.batch_size)
-    # The options say "auto"; these are the ones in use.
-    run.log_parameters(
-        {f"used/{key}": value for key, value in recipe.step.items()} | {"used/loss": settings.loss}
-    )
-    run.log_tags(
-        {"execution": str(execution), "model": settings.network["cell"], "inputs": "acceleration"}
-    )
+    log_used(recipe, execution, run, loss=settings.loss)
+    run.log_tags({"model": settings.network["cell"], "inputs": "acceleration"})
     log_data(data, run)
 
     def build() -> keras.Model:

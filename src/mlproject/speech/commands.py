@@ -230,7 +230,7 @@ def classify(clip, **options):
 
 
 def _train(architecture: str, options: dict) -> None:
-    name = f"{architecture} {options['optimizer']} seed{options['seed']}"
+    name = Network(architecture, options["optimizer"]).run_name(options["seed"])
     with TASK.start_run(name, "train", options) as run:
         with late_imports():
             from mlproject.speech.settings import resolve

@@ -18,6 +18,10 @@ class Network(NamedTuple):
     def __str__(self) -> str:
         return f"{self.architecture}+{self.optimizer}"
 
+    def run_name(self, seed: int) -> str:
+        """The name of its run with a seed, ``"gru adam seed0"``."""
+        return f"{self.architecture} {self.optimizer} seed{seed}"
+
     @property
     def title(self) -> str:
         """``"GRU + Adam"``."""

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 import tfnets.speech
-from mlproject.tracking import models
+from mlproject.tracking import models, summaries
 from mlproject.tracking.run import Run
 from mlproject.tracking.summaries import classes, log_confusion, log_network, sizes
 from tfnets import evaluation
@@ -77,20 +77,18 @@ def describe(architecture: str, about: str, evaluated: Evaluated, data: Dataset,
         data: What it was tested on.
         run: Where to log.
     """
-    serve = f"mlflow models serve -m runs:/{run.id}/model --env-manager local -p 5001"
+    takes = "waveforms of 16 kHz" if data.from_audio else "feature matrices"
     lines = [
         f"**{architecture}** on *{data.name}* ({classes(data)}): test accuracy "
         f"**{evaluated.test.metrics['accuracy']:.4f}**, {evaluated.table.total:,} parameters, "
         f"{about}",
         f"Data: {sizes(data)} samples, split {data.split_kind}.",
-        f"The deployed model (`{evaluated.uri}`) takes "
-        + ("waveforms of 16 kHz" if data.from_audio else "feature matrices")
-        + " and answers with a probability for each class:",
-        f"```\n{serve}\n```",
-        "Where the parameters come from:",
-        f"```\n{evaluated.table}\n```",
     ]
-    run.describe("\n\n".join(lines))
+    model = (
+        f"The deployed model (`{evaluated.uri}`) takes {takes} and answers with a probability for "
+        "each class:"
+    )
+    summaries.describe(lines, model, evaluated.table, run)
 
 
 def _example(data: Dataset) -> np.ndarray:

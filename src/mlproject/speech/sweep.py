@@ -12,7 +12,7 @@ from mlproject.speech.train import train_on
 from mlproject.sweeps import engine
 from mlproject.sweeps.engine import Sweep
 from mlproject.sweeps.in_process import InProcess
-from mlproject.sweeps.trials import Done, Group, Trial, Work
+from mlproject.sweeps.trials import Done, Group, Trial, Work, by_seed
 from mlproject.tracking import queries
 from mlproject.tracking.run import Run
 from mlproject.tracking.summaries import log_times, summary
@@ -44,7 +44,7 @@ def compare(options: dict, defaults: Mapping[str, dict], run: Run) -> str:
         InputError: If a run fails; the others are done, and can be resumed from.
     """
     groups = plan(options, defaults, run)
-    trials = [trial for each in zip(*(g.trials for g in groups), strict=True) for trial in each]
+    trials = by_seed(groups)
     for trial in trials:  # what is invalid is found before the data are loaded
         resolve(trial.tags["model"], trial.options)
     data = load(data_of(options))
@@ -61,7 +61,6 @@ def compare(options: dict, defaults: Mapping[str, dict], run: Run) -> str:
         Work(load_for, train_trial),
         "compare",
         data,
-        dict.fromkeys((trial.name for trial in trials), data.digest),
         ("test/accuracy", "test accuracy"),
         "-P models=... leaves out what cannot be trained",
     )
@@ -91,7 +90,7 @@ def plan(options: dict, defaults: Mapping[str, dict], run: Run) -> list[Group[Ne
         of_network = defaults[network.architecture] | given | {"optimizer": network.optimizer}
         trials = [
             Trial(
-                f"{network.architecture} {network.optimizer} seed{seed}",
+                network.run_name(seed),
                 of_network | {"seed": seed},
                 {"study": study, "model": network.architecture},
             )
@@ -118,7 +117,7 @@ def _log(comparison: Comparison, done: Done, histories: dict, run: Run) -> None:
         if name not in histories:
             histories[name] = list(queries.history(record.id, COMPARED).values())
     curves = {
-        group.name: [histories[trial.name] for trial in group.trials if trial.name in done]
+        group.name: [histories[trial.name] for trial in group.done_of(done)]
         for group in comparison.groups
     }
     curves = {name: each for name, each in curves.items() if each}

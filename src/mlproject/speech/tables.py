@@ -9,7 +9,7 @@ from statistics import mean
 from mlproject.speech import published
 from mlproject.speech.published import Network
 from mlproject.sweeps.statistics import spread, values
-from mlproject.sweeps.trials import Done, Group
+from mlproject.sweeps.trials import Done, Group, by_seed, so_far
 from mlproject.tracking.summaries import sizes
 from tfnets import tables
 from tfnets.dataset import Dataset
@@ -48,9 +48,7 @@ class Comparison:
     def note(self, done: Done) -> str:
         """What the numbers are of, below the table."""
         seeds = self.options["seeds"]
-        total = sum(len(group.trials) for group in self.groups)
-        so_far = f"{len(done)} of {total} runs are in this table. " if len(done) < total else ""
-        return so_far + _NOTE.format(
+        return so_far(done, len(by_seed(self.groups)), "this table") + _NOTE.format(
             data=self.data.name,
             sizes=sizes(self.data),
             epochs=self.options["epochs"],
@@ -60,7 +58,7 @@ class Comparison:
 
     def table(self, done: Done) -> str:
         """The report's table, ours beside the published, of the networks that have runs."""
-        return tables.text(results([g for g in self.groups if _done(g, done)], done))
+        return tables.text(results([g for g in self.groups if g.done_of(done)], done))
 
     def text(self, done: Done) -> str:
         """The table and the note."""
@@ -73,7 +71,7 @@ def results(groups: Sequence[Group[Network]], done: Done) -> dict[str, list[str]
     others = [published.SPEECH_GROUP530.get(group.subject) for group in groups]
 
     def spreads(metric: str, form: str) -> list[str]:
-        return [spread(_done(group, done), done, metric, form, 1) for group in groups]
+        return [spread(group.done_of(done), done, metric, form, 1) for group in groups]
 
     return {
         "network": [group.name for group in groups],
@@ -90,7 +88,7 @@ def results(groups: Sequence[Group[Network]], done: Done) -> dict[str, list[str]
 
 def runs(groups: Sequence[Group[Network]], done: Done) -> dict[str, list]:
     """One row a run with its numbers, and the published ones; by columns."""
-    rows = [(group.subject, done[trial.name]) for group in groups for trial in _done(group, done)]
+    rows = [(group.subject, done[trial.name]) for group in groups for trial in group.done_of(done)]
     theirs = [published.SPEECH_RNN.get(network) for network, _ in rows]
     metrics = {
         "test_accuracy": "test/accuracy",
@@ -111,11 +109,6 @@ def runs(groups: Sequence[Group[Network]], done: Done) -> dict[str, list]:
             published.SPEECH_GROUP530.get(network) for network, _ in rows
         ],
     }
-
-
-def _done(group: Group, done: Done) -> list:
-    """The trials of a group that are done."""
-    return [trial for trial in group.trials if trial.name in done]
 
 
 def _clock(seconds: float) -> str:

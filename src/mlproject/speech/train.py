@@ -9,7 +9,7 @@ from mlproject.speech.results import Evaluated, describe, evaluate, log_data, lo
 from mlproject.speech.settings import Settings, load
 from mlproject.tracking.callbacks import LogEpochs
 from mlproject.tracking.run import Run
-from mlproject.tracking.summaries import count, log_times, optimizer, summary
+from mlproject.tracking.summaries import count, log_times, log_used, optimizer, summary
 from tfnets import figures, training
 from tfnets.dataset import Dataset
 from tfnets.progress import duration
@@ -67,9 +67,7 @@ def train_on(data: Dataset, settings: Settings, run: Run) -> Result:
     """
     architecture, recipe = settings.architecture, settings.recipe
     execution = tfnets.speech.execution(architecture, recipe.batch_size)
-    # The options say "auto", and have numbers for both optimizers; these are the ones in use.
-    run.log_parameters({f"used/{key}": value for key, value in recipe.step.items()})
-    run.log_tags({"execution": str(execution)})
+    log_used(recipe, execution, run)
     log_data(data, architecture, run)
 
     def build() -> keras.Model:

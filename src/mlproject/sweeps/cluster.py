@@ -19,7 +19,7 @@ import distributed
 
 from mlproject.process import environment, signals
 from mlproject.process.imports import start_tensorflow
-from mlproject.sweeps.trials import Ended, Trial, Work
+from mlproject.sweeps.trials import Ended, Trial, Work, start_trial
 from mlproject.tracking import lifecycle, queries
 from mlproject.tracking.run import Run, RunReference
 from tfnets.dataset import Dataset
@@ -205,14 +205,7 @@ def _run(
             for record in queries.children(parent.id, parent.experiment_id, query):
                 if record.name == trial.name:
                     return record.id, ""
-            with lifecycle.start_run(
-                trial.name,
-                task=parent.task,
-                stage="trial",
-                options=trial.options,
-                tags=trial.tags,
-                parent=parent,
-            ) as run:
+            with start_trial(trial, parent) as run:
                 if data is None:
                     data = work.load(trial)
                 elif data.digest != digest:

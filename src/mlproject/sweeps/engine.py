@@ -22,8 +22,7 @@ class Sweep:
         trials: What to train, in this order.
         work: What each trial does.
         stage: The stage of the parent run, ``"study"``; an earlier one can be resumed.
-        data: The data that all trials share; None if each loads its own.
-        digests: By the trial's name the digest of its data.
+        data: The data that all trials share, or by the trial's name that which each loads.
         judged_by: The metric that tells good runs from bad ones, and its name in words.
         advice: How to leave out what cannot be trained, for a message.
     """
@@ -31,10 +30,21 @@ class Sweep:
     trials: Sequence[Trial]
     work: Work
     stage: str
-    data: Dataset | None
-    digests: Mapping[str, str]
+    data: Dataset | Mapping[str, Dataset]
     judged_by: tuple[str, str]
     advice: str
+
+    @property
+    def shared(self) -> Dataset | None:
+        """The data that all trials share; None if each loads its own."""
+        return self.data if isinstance(self.data, Dataset) else None
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """By the trial's name the digest of its data."""
+        if isinstance(self.data, Dataset):
+            return dict.fromkeys((trial.name for trial in self.trials), self.data.digest)
+        return {name: data.digest for name, data in self.data.items()}
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,7 @@ def train(
         after(done)
     line, text = Line(len(trials)), ""
     try:
-        with executor.running(rest, sweep.work, sweep.data, run) as ended:
+        with executor.running(rest, sweep.work, sweep.shared, run) as ended:
             started = time.monotonic()
             for number, each in enumerate(ended, 1):
                 name = each.trial.name

@@ -7,8 +7,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mlproject.sweeps.trials import Ended, Trial, Work
-from mlproject.tracking.lifecycle import start_run
+from mlproject.sweeps.trials import Ended, Trial, Work, start_trial
 from mlproject.tracking.run import Run
 from tfnets.dataset import Dataset
 from tfnets.errors import InputError
@@ -33,14 +32,7 @@ def _run_all(
     for number, trial in enumerate(trials, 1):
         say(f"training {trial.name} ({number} of {len(trials)})")
         try:
-            with start_run(
-                trial.name,
-                task=parent.task,
-                stage="trial",
-                options=trial.options,
-                tags=trial.tags,
-                parent=parent.reference,
-            ) as run:
+            with start_trial(trial, parent.reference) as run:
                 work.train(work.load(trial) if data is None else data, trial, run)
         except InputError as error:
             yield Ended(trial, error=str(error))

@@ -5,8 +5,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from mlproject.tracking.lifecycle import start_run
 from mlproject.tracking.queries import Record
-from mlproject.tracking.run import Run
+from mlproject.tracking.run import Run, RunReference
 from tfnets.dataset import Dataset
 
 Subject = TypeVar("Subject")
@@ -40,6 +41,38 @@ class Group(Generic[Subject]):
     name: str
     subject: Subject
     trials: tuple[Trial, ...]
+
+    def done_of(self, done: "Done") -> list[Trial]:
+        """The trials that are done."""
+        return [trial for trial in self.trials if trial.name in done]
+
+
+def by_seed(groups: Sequence[Group]) -> list[Trial]:
+    """The trials in the order in which they are run: all groups with one seed before the next."""
+    return [trial for each in zip(*(g.trials for g in groups), strict=True) for trial in each]
+
+
+def so_far(done: "Done", total: int, where: str) -> str:
+    """How many runs are shown, as long as some are missing; with a space after it.
+
+    Args:
+        done: The runs that are done.
+        total: How many there are to be.
+        where: ``"this table"``.
+    """
+    return f"{len(done)} of {total} runs are in {where}. " if len(done) < total else ""
+
+
+def start_trial(trial: Trial, parent: RunReference) -> AbstractContextManager[Run]:
+    """The run of a trial."""
+    return start_run(
+        trial.name,
+        task=parent.task,
+        stage="trial",
+        options=trial.options,
+        tags=trial.tags,
+        parent=parent,
+    )
 
 
 @dataclass(frozen=True)

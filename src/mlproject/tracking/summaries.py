@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 
 import keras
 
@@ -9,7 +10,9 @@ from mlproject.tracking import limits, ui
 from mlproject.tracking.run import CLASSES, Run
 from tfnets import evaluation, figures
 from tfnets.dataset import Dataset
+from tfnets.loop import Execution
 from tfnets.parameters import Derivation, derive
+from tfnets.training import Recipe
 
 CONFUSION = "confusion_matrix.csv"  # the counts, where the figure has no room for them
 
@@ -49,6 +52,39 @@ def classes(data: Dataset) -> str:
 def sizes(data: Dataset) -> str:
     """``"9,000 train, 1,200 val, 1,800 test"``."""
     return ", ".join(f"{len(split):,} {name}" for name, split in data.splits.items())
+
+
+def log_used(recipe: Recipe, execution: Execution, run: Run, **more: str) -> None:
+    """Logs what is used where the options say "auto" or hold numbers of another optimizer.
+
+    Args:
+        recipe: How the network is trained.
+        execution: How its steps are computed.
+        run: Where to log.
+        **more: What else is used.
+    """
+    run.log_parameters({f"used/{key}": value for key, value in ({**recipe.step, **more}).items()})
+    run.log_tags({"execution": str(execution)})
+
+
+def describe(lines: Sequence[str], takes: str, table: Derivation, run: Run) -> None:
+    """Logs the description that the UI shows on top of a run.
+
+    Args:
+        lines: What was trained and what came out, a paragraph each.
+        takes: What the deployed model takes, a sentence that ends with a colon.
+        table: Where the network's parameters come from.
+        run: Where to log.
+    """
+    serve = f"mlflow models serve -m runs:/{run.id}/model --env-manager local -p 5001"
+    paragraphs = [
+        *lines,
+        takes,
+        f"```\n{serve}\n```",
+        "Where the parameters come from:",
+        f"```\n{table}\n```",
+    ]
+    run.describe("\n\n".join(paragraphs))
 
 
 def log_times(run: Run) -> None:

@@ -1,15 +1,14 @@
 """Small studies on real Dask workers: children, tables, figures, what is resumed."""
 
-import json
 import re
 
-import mlflow
 import pytest
 
 from mlproject.addition import settings, sweep, tables
 from mlproject.addition.commands import cli
 from mlproject.addition.published import STUDIES
 from mlproject.tracking.lifecycle import start_run
+from records import children_of, rows_of, text_of
 
 pytestmark = pytest.mark.usefixtures("one_cluster")
 
@@ -32,16 +31,6 @@ def parent(result, shared_store):
 @pytest.fixture(scope="module")
 def children(parent, shared_store):
     return children_of(shared_store, parent)
-
-
-def children_of(store, parent):
-    found = store.search_runs(["0"], f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
-    return {run.info.run_name: run for run in found}
-
-
-def rows_of(run):
-    table = json.loads(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/runs.json"))
-    return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
 
 
 def test_a_run_for_each_value_and_seed(parent, children):
@@ -72,7 +61,7 @@ def test_a_child_is_what_a_run_of_its_own_gives(children, store, command):
 
 
 def test_tables_stand_beside_the_reports(parent, children, result):
-    text = mlflow.artifacts.load_text(f"{parent.info.artifact_uri}/tables.txt")
+    text = text_of(parent, "tables.txt")
     assert "small_cell: kind of the recurrent layers, of 8 units (section 2.2.4)" in text
     header, *lines = (
         re.split(r"\s{2,}", line)
@@ -106,12 +95,12 @@ def test_tables_stand_beside_the_reports(parent, children, result):
 def test_one_figure_one_table_of_runs(parent, children, shared_store):
     names = {entry.path for entry in shared_store.list_artifacts(parent.info.run_id)}
     assert names == {"small_cell.png", "tables.txt", "runs.json"}
-    for row in rows_of(parent):
+    for row in rows_of(parent, "runs.json"):
         child = children[f"{row['study']} {row['value']} seed {row['seed']}"]
         assert row["run_id"] == child.info.run_id
         for metric in ("test/loss", "train/loss"):
             assert row[metric] == pytest.approx(child.data.metrics[metric])
-    assert len(rows_of(parent)) == 4
+    assert len(rows_of(parent, "runs.json")) == 4
 
 
 def test_other_values_and_what_is_resumed(parent, shared_store, command, children):
@@ -128,8 +117,10 @@ def test_other_values_and_what_is_resumed(parent, shared_store, command, childre
     assert "1 of 2 runs are done already" in again.stderr
     (other,) = shared_store.search_runs(["0"], f"tags.resumed = '{parent.info.run_id}'")
     assert set(children_of(shared_store, other)) == {"small_cell gru seed 7"}
-    assert [row["value"] for row in rows_of(other)] == ["lstm", "gru"]
-    assert rows_of(other)[0]["run_id"] == children["small_cell lstm seed 7"].info.run_id
+    assert [row["value"] for row in rows_of(other, "runs.json")] == ["lstm", "gru"]
+    assert (
+        rows_of(other, "runs.json")[0]["run_id"] == children["small_cell lstm seed 7"].info.run_id
+    )
 
 
 GIVEN = {

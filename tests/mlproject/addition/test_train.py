@@ -10,6 +10,7 @@ import pytest
 from mlproject.addition import add, results
 from mlproject.addition.commands import cli
 from mlproject.tracking.registry import CHAMPION
+from records import text_of
 from tfnets import addition
 
 # Learns most sums of three digits in a few seconds.
@@ -31,7 +32,7 @@ def run(result, shared_store):
 @pytest.fixture(scope="module")
 def table(run):
     def read(path):
-        text = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{path}")
+        text = text_of(run, path)
         table = json.loads(text)
         return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
 
@@ -281,7 +282,7 @@ def test_every_option_of_the_network_and_the_optimizer(store, command):
         "used/weight_decay": "0.0",
     }
     # The registry keeps bases apart.
-    lengths = json.loads(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/lengths.json"))
+    lengths = json.loads(text_of(run, "lengths.json"))
     assert [row[0] for row in lengths["data"]] == [6, 4, 30]
     assert [each.name for each in store.search_registered_models()] == ["adder-base2"]
     answer = command(cli, "add", a="101", b="11", model="models:/adder-base2@champion")

@@ -8,6 +8,7 @@ import pytest
 
 from mlproject.har.commands import cli
 from mlproject.tracking import registry
+from records import text_of
 
 STOPPING = {"max_epochs": 60, "patience": 4}
 
@@ -69,7 +70,7 @@ def test_tables_and_figures(run, shared_store, result):
         "weights.png",
         "tables.txt",
     } <= names
-    text = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/tables.txt")
+    text = text_of(run, "tables.txt")
     assert text.strip() in result.stdout
     assert "Table VII:" in text
     (row,) = (line for line in text.splitlines() if line.startswith("top-1   "))

@@ -10,6 +10,7 @@ import mlflow
 import numpy as np
 
 from processes import free_port, is_up, serve, wait_for
+from records import children_of
 
 ROOT = Path(__file__).parents[3]
 SWEEP = (sys.executable, "-m", "mlproject.har", "sweep", "--configurations", "20x5x0.1,20x4x0.1")
@@ -51,7 +52,7 @@ def test_one_command_does_the_whole_story_and_its_champion_serves(store, start, 
     assert "cudart" not in text
     (parent,) = runs(store, "tags.stage = 'sweep'")
     assert parent.data.tags["mlflow.project.entryPoint"] == "har"
-    children = runs(store, f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
+    children = children_of(store, parent).values()
     stages = sorted(run.data.tags["stage"] for run in children)
     assert stages == ["early-stopping", "early-stopping", "trial", "trial"]
     assert all(run.info.status == "FINISHED" for run in [parent, *children])

@@ -21,6 +21,7 @@ from mlproject.sweeps.resuming import resumed
 from mlproject.sweeps.trials import Trial
 from mlproject.tracking import queries
 from mlproject.tracking.lifecycle import start_run
+from records import children_of, rows_of, text_of
 from tfnets.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("one_cluster")
@@ -43,17 +44,12 @@ def parent(result, shared_store):
 
 @pytest.fixture(scope="module")
 def children(parent, shared_store):
-    return children_of(shared_store, parent.info.run_id)
+    return children_of(shared_store, parent)
 
 
 @pytest.fixture(scope="module")
 def artifact(parent):
-    return lambda path: mlflow.artifacts.load_text(f"{parent.info.artifact_uri}/{path}")
-
-
-def children_of(store, run_id):
-    found = store.search_runs(["0"], f"tags.mlflow.parentRunId = '{run_id}'")
-    return {run.info.run_name: run for run in found}
+    return lambda path: text_of(parent, path)
 
 
 def test_a_run_for_each_configuration_and_seed(parent, children):
@@ -126,9 +122,8 @@ def test_the_tables_of_the_report(children, artifact, result):
     assert spread("run 8", "test/top2") in result.stdout
 
 
-def test_the_numbers_of_every_run(children, artifact):
-    table = json.loads(artifact("runs.json"))
-    rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+def test_the_numbers_of_every_run(parent, children):
+    rows = rows_of(parent, "runs.json")
     assert [row["run"] for row in rows] == [
         "run 8 seed 42",
         "run 8 seed 7",
@@ -199,10 +194,8 @@ def test_resuming_trains_what_is_missing(parent, shared_store, command, windows)
     assert again.exception is None, again.output
     assert "2 of 3 runs are done already" in again.stderr
     (two,) = shared_store.search_runs(["0"], f"tags.resumed = '{parent.info.run_id}'")
-    assert set(children_of(shared_store, two.info.run_id)) == {"20x5x0.1 seed 1"}
-    table = json.loads(mlflow.artifacts.load_text(f"{two.info.artifact_uri}/runs.json"))
-    column = table["columns"].index("seed")
-    assert [row[column] for row in table["data"]] == [42, 7, 1]
+    assert set(children_of(shared_store, two)) == {"20x5x0.1 seed 1"}
+    assert [row["seed"] for row in rows_of(two, "runs.json")] == [42, 7, 1]
     # What was resumed can be resumed, and nothing is left to train.
     third = command(cli, "sweep", data=windows, resume=two.info.run_id, **more)
     assert third.exception is None, third.output
@@ -240,12 +233,12 @@ def test_a_run_that_fails_costs_only_itself(store, command, windows):
     (parent,) = store.search_runs(["0"], "tags.stage = 'sweep'")
     assert message.startswith("1 of 2 runs failed, 20x5x1e+39 seed 1: the ")
     assert f"-P resume={parent.info.run_id} trains only what is missing" in message
-    runs = children_of(store, parent.info.run_id)
+    runs = children_of(store, parent)
     assert runs["20x5x1e+39 seed 1"].info.status == "FAILED"
     assert runs["20x5x0.1 seed 1"].info.status == "FINISHED"
     assert parent.info.status == "FAILED"
     assert not store.search_registered_models()
-    text = mlflow.artifacts.load_text(f"{parent.info.artifact_uri}/tables.txt")
+    text = text_of(parent, "tables.txt")
     assert "1 of 2 runs are in these tables" in text
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from mlproject.har.commands import cli
 from mlproject.tracking.views import VIEWS
+from records import text_of
 
 SMALL = {"epochs": 3, "batch_size": 8, "units": 5, "seed": 7}
 
@@ -28,7 +29,7 @@ def run(result, shared_store):
 
 @pytest.fixture
 def artifact(run):
-    return lambda path: mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{path}")
+    return lambda path: text_of(run, path)
 
 
 def series(store, run, name):
@@ -201,7 +202,7 @@ def test_people_are_named_and_on_one_side_only(store, command):
     assert tags["data.test_subjects"] == "1, 2"
     assert tags["data.train_subjects"] == "3, 4, 5, 6, 7, 8, 9, 10"
     assert tags["data.split"].startswith("by subject, test: 1, 2; validation")
-    text = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/data.txt")
+    text = text_of(run, "data.txt")
     rows = [re.split(r"\s{2,}", line) for line in text.splitlines()]
     assert rows[1] == ["ABD", "450", "50", "100"]
     assert rows[-2:] == [

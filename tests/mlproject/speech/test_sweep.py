@@ -1,15 +1,14 @@
 """One small comparison through the real command, and all that it leaves behind."""
 
-import json
 import re
 from statistics import mean, pstdev
 
-import mlflow
 import numpy as np
 import pytest
 
 from mlproject.speech.commands import cli
 from mlproject.tracking.views import VIEWS
+from records import children_of, rows_of, text_of
 from tfnets.errors import InputError
 
 SMALL = {"epochs": 2, "batch_size": 8}
@@ -30,13 +29,12 @@ def parent(result, shared_store):
 
 @pytest.fixture(scope="module")
 def children(parent, shared_store):
-    found = shared_store.search_runs(["0"], f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
-    return {run.info.run_name: run for run in found}
+    return children_of(shared_store, parent)
 
 
 @pytest.fixture(scope="module")
 def artifact(parent):
-    return lambda path: mlflow.artifacts.load_text(f"{parent.info.artifact_uri}/{path}")
+    return lambda path: text_of(parent, path)
 
 
 def test_one_parent_with_a_run_for_each_network_and_seed(parent, children):
@@ -102,9 +100,8 @@ def test_the_table_has_means_beside_what_is_published(result, children, artifact
     assert "other data" in " ".join(text.split())
 
 
-def test_the_numbers_of_every_run(children, artifact):
-    table = json.loads(artifact("comparison.json"))
-    rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+def test_the_numbers_of_every_run(parent, children):
+    rows = rows_of(parent, "comparison.json")
     assert [row["run"] for row in rows] == [
         "fc sgd seed1",
         "fc sgd seed0",
@@ -155,8 +152,7 @@ def test_resuming_trains_what_is_missing(parent, children, command, shared_store
     assert again.exception is None, again.output
     assert "1 of 2 runs are done already" in again.stderr
     (other,) = shared_store.search_runs(["0"], f"tags.resumed = '{parent.info.run_id}'")
-    found = shared_store.search_runs(["0"], f"tags.mlflow.parentRunId = '{other.info.run_id}'")
-    assert [run.info.run_name for run in found] == ["fc adam seed1"]
+    assert set(children_of(shared_store, other)) == {"fc adam seed1"}
 
     def row(text):
         return next(line for line in text.splitlines() if line.startswith("GRU + Adam"))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mlproject.speech.commands import cli
+from records import text_of
 from tfnets import optimizers
 from tfnets.errors import InputError
 from tfnets.speech import wav
@@ -36,7 +37,7 @@ def run(result, shared_store):
 @pytest.fixture
 def artifact(run, shared_store):
     def text(path):
-        return mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{path}")
+        return text_of(run, path)
 
     return text
 
@@ -380,7 +381,7 @@ def test_the_other_networks(
     assert run.data.tags["model"] == model
     note = run.data.tags["mlflow.note.content"]
     assert "sgd (learning rate 0.01, momentum 0.8, weight decay 0.02)" in note
-    table = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/parameters.txt")
+    table = text_of(run, "parameters.txt")
     assert layers in table
     assert table.strip().endswith(f"= {parameters}")
 

@@ -1,0 +1,134 @@
+"""Keras callbacks in our own training loop (:func:`tfnets.training.train`)."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import keras
+
+from tfnets.errors import InputError
+from tfnets.progress import EpochProgress
+
+if TYPE_CHECKING:
+    from tfnets.training import Metrics, Recipe
+
+
+def check(callback: object) -> None:
+    """Raises InputError for a callback that would silently do nothing, or the wrong thing."""
+    if not isinstance(callback, keras.callbacks.Callback):
+        raise InputError(
+            f"callbacks has {callback!r}; each must be a keras.callbacks.Callback, such as "
+            "keras.callbacks.LambdaCallback(on_epoch_end=function)."
+        )
+    name = type(callback).__name__
+    if isinstance(callback, keras.callbacks.BackupAndRestore):
+        raise InputError(f"callback {name} cannot work here: a training always starts anew.")
+    if isinstance(callback, keras.callbacks.ProgbarLogger):
+        raise InputError(f"callback {name} cannot work here; progress=True shows the progress.")
+    if getattr(callback, "save_freq", "epoch") != "epoch":
+        raise InputError(
+            f"callback {name} has save_freq={callback.save_freq!r}; it must be 'epoch', for "
+            "there are no batches to see."
+        )
+    hooks = [hook for hook in dir(keras.callbacks.Callback) if hook.startswith("on_")]
+    own = {hook for hook in hooks if not _is_default(callback, hook)}
+    if own and all("batch" in hook for hook in own):
+        more = "; a loss that is no number ends the training anyway" if "NaN" in name else ""
+        raise InputError(
+            f"callback {name} works on batches ({', '.join(sorted(own))}), and there are none "
+            f"to see: one call makes many steps{more}."
+        )
+
+
+def _is_default(callback: keras.callbacks.Callback, hook: str) -> bool:
+    """Whether a callback leaves a hook as Keras' base class has it."""
+    function = getattr(callback, hook)
+    return getattr(function, "__func__", function) is getattr(keras.callbacks.Callback, hook)
+
+
+class Called:
+    """The callbacks of a training, and the time that they take; a ``with`` block around it.
+
+    In the block the model has its optimizer, which callbacks may change.
+
+    Args:
+        callbacks: In the order in which they are called.
+        model: The network.
+        optimizer: What makes its steps.
+        recipe: How it is trained.
+
+    Attributes:
+        seconds: Time that was spent in callbacks.
+    """
+
+    def __init__(
+        self,
+        callbacks: Sequence[keras.callbacks.Callback],
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        recipe: "Recipe",
+    ):
+        self.seconds = 0.0
+        self._all, self._model, self._optimizer, self._recipe = callbacks, model, optimizer, recipe
+        self._list = keras.callbacks.CallbackList(
+            list(callbacks), model=model, epochs=recipe.epochs, steps=recipe.steps, verbose=0
+        )
+
+    def __enter__(self) -> "Called":
+        self._model.stop_training = False
+        self._model.optimizer = self._optimizer
+        return self
+
+    def __exit__(self, *exception) -> None:
+        del self._model.optimizer  # or it would be saved with the model
+        for each in self._all:
+            if isinstance(each, EpochProgress):  # after an error nobody else ends its bar
+                each.close()
+
+    @property
+    def best_epoch(self) -> int | None:
+        """Number of the epoch, from 1, to whose weights a callback went back; None if none did."""
+        for each in reversed(self._all):
+            if isinstance(each, keras.callbacks.EarlyStopping) and each.best_weights is not None:
+                return each.best_epoch + 1
+        return None
+
+    def train_begin(self, logs: "Metrics | None") -> None:
+        """The weights are those that ``build`` has made."""
+        self._call(self._list.on_train_begin, logs)
+
+    def epoch_begin(self, epoch: int) -> None:
+        """Before the first step of an epoch, from 1."""
+        self._call(self._list.on_epoch_begin, epoch - 1)
+
+    def epoch_end(self, epoch: int, metrics: "Metrics") -> None:
+        """After an epoch, from 1, and its evaluations."""
+        self._call(self._list.on_epoch_end, epoch - 1, _with_keras_names(metrics))
+
+    def train_end(self, metrics: "Metrics") -> None:
+        """After the last epoch."""
+        self._call(self._list.on_train_end, _with_keras_names(metrics))
+
+    def _call(self, hook: Callable, *arguments) -> None:
+        started = time.perf_counter()
+        try:
+            hook(*arguments)
+        except TypeError as error:
+            if "LearningRateSchedule" not in str(error):
+                raise
+            raise InputError(
+                f"schedule is {self._recipe.schedule!r}, so that no callback can set the "
+                "learning rate; leave it constant."
+            ) from error
+        finally:
+            self.seconds += time.perf_counter() - started
+
+
+def _with_keras_names(metrics: "Metrics") -> "Metrics":
+    """Metrics by our names and by those of ``model.fit``: ``loss``, ``val_loss``."""
+    theirs = {}
+    for name, value in metrics.items():
+        split, _, metric = name.partition("/")
+        if split != "time":
+            theirs[metric if split == "train" else f"{split}_{metric}"] = value
+    return metrics | theirs
