@@ -7,7 +7,6 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from xdist.scheduler import LoadFileScheduling
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -20,19 +19,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 WORDS = ("no", "go", "down")
-SWEEPS = ("addition/test_sweep.py", "har/test_sweep.py")
 
 
-class Scheduling(LoadFileScheduling):
-    """Tests of a file run in one process; those of all sweeps do, for they share a cluster."""
-
-    def _split_scope(self, nodeid):
-        file = super()._split_scope(nodeid)
-        return "sweeps" if file.endswith(SWEEPS) else file
-
-
-def pytest_xdist_make_scheduler(config, log):
-    return Scheduling(config, log)
+def pytest_itemcollected(item):
+    """Tests of a file run in one process, unless a mark of their own groups them otherwise."""
+    if not item.get_closest_marker("xdist_group"):
+        item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session", autouse=True)

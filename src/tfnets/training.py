@@ -205,7 +205,8 @@ def train(
     learning rate can be changed, and ``model.stop_training`` is honoured after each epoch.
     ``logs`` has the metrics of the epoch by our names (``train/loss``, ``val/accuracy``,
     ``time/epoch_s`` ...) and by Keras' (``loss``, ``val_accuracy`` ...), so that
-    ``EarlyStopping("val_loss")`` works as it is. There are no batches to see, for one call makes many steps: what needs them is refused.
+    ``EarlyStopping("val_loss")`` works as it is. There are no batches to see, for one call
+    makes many steps: what needs them is refused.
 
     Args:
         build: Builds the network; called after seeding, so that the seed decides the

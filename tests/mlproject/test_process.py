@@ -132,6 +132,7 @@ def test_a_signal_ends_the_run_as_killed(store, start):
     assert "Traceback" not in process.said
 
 
+@pytest.mark.slow
 def test_a_signal_ends_a_comparison_and_its_runs(store, start):
     models = ("--models", "fc+sgd,gru+adam")
     process = start(*direct(*LONG[:2], "--epochs", "150", *models, name="compare"))
@@ -305,6 +306,7 @@ def test_ctrl_c_while_the_corpus_is_rendered(store, start, fresh_cache):
     assert not [path for path in fresh_cache.rglob("*") if path.is_file()]
 
 
+@pytest.mark.slow
 def test_ctrl_c_on_mlflow_run_leaves_nothing_running(store, start):
     process = start(*project(*LONG))
     wait_for(lambda: "epoch      1/" in process.said, "training", process)
@@ -315,6 +317,7 @@ def test_ctrl_c_on_mlflow_run_leaves_nothing_running(store, start):
     assert run.data.tags["error"] == "interrupted by SIGINT"
 
 
+@pytest.mark.slow
 def test_killing_mlflow_run_ends_its_training_too(store, start):
     process = start(*project(*LONG))
     wait_for(lambda: "epoch      1/" in process.said, "training", process)

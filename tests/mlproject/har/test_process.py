@@ -8,6 +8,7 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+import pytest
 
 from processes import free_port, is_up, serve, wait_for
 from records import children_of
@@ -68,6 +69,7 @@ def test_one_command_does_the_whole_story_and_its_champion_serves(store, start, 
     np.testing.assert_allclose(np.sum(list(predictions.values()), axis=0), 1, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_and_ctrl_c(store, start, windows):
     """A dead worker's child ends as KILLED and runs again; Ctrl-C ends everything."""
     process = start(*SWEEP, "--data", str(windows), "--seeds", "1", "--epochs", "100000")
@@ -106,6 +108,7 @@ def test_a_worker_that_dies_and_ctrl_c(store, start, windows):
     assert errors == {"interrupted by SIGINT", "interrupted by SIGTERM"}
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_there_and_a_server(store, start, windows, tmp_path):
     port, tracking = free_port(), free_port()
     address, uri = f"tcp://127.0.0.1:{port}", f"http://127.0.0.1:{tracking}"
@@ -129,6 +132,7 @@ def test_a_cluster_that_is_there_and_a_server(store, start, windows, tmp_path):
     assert "tables.txt" in names
 
 
+@pytest.mark.slow
 def test_no_cluster_at_an_address(start):
     addresses = (f"tcp://127.0.0.1:{free_port()}", "tls://127.0.0.1:1", "nonsense")
     started = [start(sys.executable, "-c", NO_SERVER.format(address=each)) for each in addresses]
