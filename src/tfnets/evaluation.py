@@ -11,6 +11,7 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
+from tfnets import programs
 from tfnets.dataset import Split
 
 
@@ -45,7 +46,7 @@ def evaluate(
     model: keras.Model, split: Split, classes: Sequence[str], batch_size: int = 1024
 ) -> Evaluation:
     """Evaluates a classifier that answers with class probabilities ``(n, classes)``."""
-    probabilities = np.asarray(model.predict(split.x, batch_size=batch_size, verbose=0))
+    probabilities = programs.predict(model, split.x, batch_size)
     predicted = probabilities.argmax(axis=1)
     true = probabilities[np.arange(len(split)), split.y].astype(np.float64)
     metrics = {

@@ -221,7 +221,8 @@ class Loop:
         shards = self.execution.shards
         batch = min(batch, len(order))
         steps = math.ceil(len(order) / batch)
-        a_call = min(self.execution.steps_per_call, steps)
+        # Also where there are fewer: the number of steps is not compiled.
+        a_call = self.execution.steps_per_call
         calls = math.ceil(steps / a_call)
         full = np.zeros(steps * batch, np.int32), np.zeros(steps * batch, np.float32)
         full[0][: len(order)], full[1][: len(order)] = order, 1

@@ -33,8 +33,44 @@ SCHEDULES = ("constant", "linear", "cosine")
 LEARNING_RATES = {"adam": 0.001, "sgd": 0.01}
 
 
+class _WithNumbers:
+    """An optimizer whose numbers a compiled program can have as variables.
+
+    Keras compiles momentum and the like as constants. Where ``variables`` has one of them, the
+    step reads that instead (:func:`with_variables`).
+    """
+
+    variables_of_numbers: "_Variables | None" = None
+
+    def number(self, name: str):
+        """A number by the name of its argument: a float, or the program's variable."""
+        live = self.variables_of_numbers
+        return live.by_name[name] if live else getattr(self, name)
+
+    def apply(self, grads, trainable_variables=None):
+        """Changes the variables by their gradients."""
+        live = self.variables_of_numbers
+        if live and "global_clipnorm" in live.by_name:
+            # Keras' formula, which it can only compute with a constant.
+            norm = ops.sqrt(ops.sum(ops.stack([ops.sum(ops.square(each)) for each in grads])))
+            limit = live.by_name["global_clipnorm"]
+            scale = limit * ops.minimum(1.0 / norm, 1.0 / limit) + (norm - norm)
+            grads = [each * scale for each in grads]
+        super().apply(grads, trainable_variables)
+
+
+class _Variables:
+    """Plain TensorFlow variables, which Keras does not count among the optimizer's."""
+
+    def __init__(self, numbers: dict[str, float]):
+        self.by_name = {
+            name: tf.Variable(value, dtype=tf.float32, trainable=False)
+            for name, value in numbers.items()
+        }
+
+
 @keras.saving.register_keras_serializable(package="tfnets")
-class SGD(keras.optimizers.SGD):
+class SGD(_WithNumbers, keras.optimizers.SGD):
     """``keras.optimizers.SGD`` with PyTorch's coupled weight decay.
 
     With gradient g, weight w, momentum m, learning rate lr and decay d, each step is
@@ -77,9 +113,10 @@ class SGD(keras.optimizers.SGD):
         if self.coupled_weight_decay:
             # Minus a negative: TensorFlow 2.21 fuses two sums after a product of matrices into a
             # kernel that it does not have, where the first looks like a bias.
-            step = step - ops.cast(-self.coupled_weight_decay, variable.dtype) * variable
+            decay = self.number("coupled_weight_decay")
+            step = step - ops.cast(-decay, variable.dtype) * variable
         if self.momentum:
-            momentum = ops.cast(self.momentum, variable.dtype)
+            momentum = ops.cast(self.number("momentum"), variable.dtype)
             buffer = self.momentums[self._get_variable_index(variable)]
             held = momentum * buffer + step
             self.assign(buffer, held)
@@ -92,7 +129,7 @@ class SGD(keras.optimizers.SGD):
 
 
 @keras.saving.register_keras_serializable(package="tfnets")
-class Adam(keras.optimizers.Adam):
+class Adam(_WithNumbers, keras.optimizers.Adam):
     """``keras.optimizers.Adam`` that makes PyTorch's steps.
 
     With gradient g of weight w, learning rate lr, and t = 1, 2, ... the step's number,
@@ -210,6 +247,66 @@ def build(
     if name == "adam":
         return Adam(**chosen)
     return SGD(coupled_weight_decay=chosen.pop("weight_decay"), **chosen)
+
+
+# What may differ between trainings by one compiled program: as arguments of an optimizer and of
+# a schedule of its learning rate.
+_NUMBERS = ("momentum", "coupled_weight_decay", "global_clipnorm")
+_OF_SCHEDULE = ("initial_learning_rate", "decay_steps")
+
+
+def form(optimizer: keras.optimizers.Optimizer) -> str | None:
+    """What of an optimizer is compiled, as a text: its kind, and which numbers are not 0.
+
+    Returns:
+        None for optimizers that are not of this module.
+    """
+    if type(optimizer) not in (SGD, Adam):
+        return None
+    config = optimizer.get_config()
+    del config["name"]  # Keras numbers them
+    for name in _NUMBERS:
+        config[name] = bool(config.get(name))
+    schedule = config.pop("learning_rate")
+    if isinstance(schedule, dict):
+        of = {k: v for k, v in schedule["config"].items() if k not in _OF_SCHEDULE}
+        config["schedule"] = schedule["class_name"], of
+    return f"{type(optimizer).__name__} {sorted(config.items())}"
+
+
+def with_variables(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """An optimizer of the same :func:`form`, whose numbers are variables.
+
+    Args:
+        optimizer: From :func:`build`.
+    """
+    config = optimizer.get_config()
+    numbers = _numbers(config)
+    schedule = config["learning_rate"]
+    live = _Variables(numbers)
+    if isinstance(schedule, dict):
+        by_class = {"PolynomialDecay": "linear", "CosineDecay": "cosine"}
+        # The schedules take what they compute with as it is.
+        config["learning_rate"] = _SCHEDULES[by_class[schedule["class_name"]]](
+            *(live.by_name[name] for name in _OF_SCHEDULE)
+        )
+    config["global_clipnorm"] = None
+    like = type(optimizer)(**config)
+    object.__setattr__(like, "variables_of_numbers", live)
+    return like
+
+
+def copy_numbers(source: keras.optimizers.Optimizer, target: keras.optimizers.Optimizer) -> None:
+    """Sets the variables of :func:`with_variables` to another optimizer's numbers."""
+    for name, value in _numbers(source.get_config()).items():
+        target.variables_of_numbers.by_name[name].assign(value)
+
+
+def _numbers(config: dict[str, Any]) -> dict[str, float]:
+    numbers = {name: config[name] for name in _NUMBERS if config.get(name)}
+    if isinstance(config["learning_rate"], dict):
+        numbers |= {name: config["learning_rate"]["config"][name] for name in _OF_SCHEDULE}
+    return numbers
 
 
 def check_schedule(name: str) -> None:

@@ -1,5 +1,7 @@
 """Seed, build, train: the one recipe by which every task is trained."""
 
+import contextlib
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,11 +13,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfnets import optimizers
+from tfnets import optimizers, programs, seeds
 from tfnets.callbacks import Called, check
 from tfnets.dataset import Dataset, Split, Stream
 from tfnets.errors import InputError
 from tfnets.loop import CLASSIFICATION, Execution, Loop, Objective
+from tfnets.programs import Program
 from tfnets.progress import EpochProgress
 
 Metrics = dict[str, float]
@@ -120,7 +123,7 @@ class Trained:
 
     Attributes:
         model: The network with the weights that the recipe keeps.
-        loop: What trained it.
+        optimizer: What made the steps, with its state.
         history: For each epoch ``train/loss``, ``train/accuracy`` and what else the
             objective counts, the same for every split that was watched, and
             ``time/epoch_s``. Training figures are means over the epoch's steps, while the
@@ -134,21 +137,19 @@ class Trained:
     """
 
     model: keras.Model
-    loop: Loop
+    optimizer: keras.optimizers.Optimizer
     history: list[Metrics]
     best: int
     seconds: float
     drawing: float
-    start: tuple[Metrics, Metrics] | None = None
-
-    @property
-    def optimizer(self) -> keras.optimizers.Optimizer:
-        """What made the steps, with its state."""
-        return self.loop.optimizer
+    start: tuple[Metrics, Metrics] | None
+    _program: Callable[[], contextlib.AbstractContextManager[Program]]
 
     def evaluate(self, split: Split) -> Metrics:
         """``loss``, ``accuracy`` and what else the objective counts, of the model as it is."""
-        return self.loop.evaluate(tf.constant(split.x), tf.constant(split.y))
+        with self._program() as program:
+            program.load(self.model)
+            return program.loop.evaluate(tf.constant(split.x), tf.constant(split.y))
 
     @property
     def gap(self) -> Metrics:
@@ -242,11 +243,13 @@ def train(
     if tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()
     started = time.perf_counter()
-    keras.utils.set_random_seed(recipe.seed)
+    seeds.set_all(recipe.seed)
     model = build()
     _check_labels(data, model)
     optimizer = recipe.build_optimizer(len(data.train) if isinstance(data.train, Split) else None)
-    loop = Loop(model, optimizer, objective, recipe.batch_size, execution or Execution())
+    program_of = functools.partial(
+        programs.program, model, optimizer, objective, recipe.batch_size, execution or Execution()
+    )
     samples = {
         name: (tf.constant(split.x), tf.constant(split.y))
         for name, split in data.splits.items()
@@ -270,7 +273,9 @@ def train(
     if progress:
         steps = recipe.steps_after if recipe.steps else None
         own.append(EpochProgress(recipe.epochs, at_most=bool(recipe.patience), steps=steps))
-    with Called([*own, *callbacks], model, optimizer, recipe) as called:
+    with program_of() as program, Called([*own, *callbacks], model, optimizer, recipe) as called:
+        program.load(model, optimizer)
+        loop = program.loop
         for epoch in range(1, recipe.epochs + 1):
             epoch_started = time.perf_counter()
             drawn = next(samples_of)
@@ -285,9 +290,11 @@ def train(
             before = called.seconds
             called.epoch_begin(epoch)
             epoch_started += called.seconds - before
+            program.load(model, optimizer)  # which callbacks may have changed
             metrics = _named("train", loop.epoch(*drawn))
             for name, split in samples.items():
                 metrics |= _named(name, loop.evaluate(*split))
+            program.store(model, optimizer)
             _check(metrics, epoch, recipe)
             metrics["time/epoch_s"] = time.perf_counter() - epoch_started
             history.append(metrics)
@@ -297,7 +304,12 @@ def train(
         called.train_end(history[-1])
     seconds = time.perf_counter() - started - evaluating - called.seconds
     best = called.best_epoch or len(history)
-    return Trained(model, loop, history, best, seconds, drawing, start)
+
+    def again() -> contextlib.AbstractContextManager[Program]:
+        # One without a copy has the model itself.
+        return program_of() if program.own else contextlib.nullcontext(program)
+
+    return Trained(model, optimizer, history, best, seconds, drawing, start, again)
 
 
 def _from_start(loop: Loop, drawn: tuple, samples: dict[str, tuple]) -> tuple[Metrics, Metrics]:
@@ -340,10 +352,15 @@ def _training_samples(
         x, y = tf.constant(split.x), tf.constant(split.y)
         while True:
             yield x, y, generator.permutation(len(split))
-    for epoch in range(recipe.epochs):
-        steps = recipe.steps_after(epoch + 1) - recipe.steps_after(epoch)
+    parts = [recipe.steps_after(n + 1) - recipe.steps_after(n) for n in range(recipe.epochs)]
+    for steps in parts:
         drawn = split.draw(generator, steps * recipe.batch_size)
-        yield tf.constant(drawn.x), tf.constant(drawn.y), np.arange(len(drawn))
+        # All parts have one shape, or each would be compiled; what fills them is never used.
+        rest = (max(parts) - steps) * recipe.batch_size
+        x, y = (
+            np.pad(each, [(0, rest)] + [(0, 0)] * (each.ndim - 1)) for each in (drawn.x, drawn.y)
+        )
+        yield tf.constant(x), tf.constant(y), np.arange(len(drawn))
 
 
 def _named(split: str, metrics: Metrics) -> Metrics:

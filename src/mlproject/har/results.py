@@ -7,7 +7,7 @@ import numpy as np
 from mlproject.tracking import summaries
 from mlproject.tracking.run import Run
 from mlproject.tracking.summaries import classes, count, log_confusion, optimizer, sizes
-from tfnets import evaluation, figures, tables, training
+from tfnets import evaluation, figures, programs, tables, training
 from tfnets.dataset import Dataset
 from tfnets.har import figures as har_figures
 from tfnets.parameters import Derivation
@@ -78,7 +78,7 @@ def draw(result: Result, data: Dataset, run: Run) -> evaluation.Judgement:
     )
     run.log_figure(hidden, "hidden.png")
     run.log_figure(har_figures.weights(trained.model, title), "weights.png")
-    scores = trained.model.predict(data.test.x, batch_size=1024, verbose=0)
+    scores = programs.predict(trained.model, data.test.x)
     judgement = evaluation.judge(np.argmax(scores[:, -1], axis=-1), data.test, data.classes)
     log_confusion(judgement, data, run)
     return judgement

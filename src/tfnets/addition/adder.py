@@ -5,8 +5,8 @@ from typing import overload
 
 import keras
 import numpy as np
-import tensorflow as tf
 
+from tfnets import programs
 from tfnets.addition.data import SYMBOLS, add
 from tfnets.dataset import Split
 from tfnets.errors import InputError
@@ -30,13 +30,6 @@ class Adder:
 
     def __init__(self, network: keras.Model, seq_len: int = 11, base: int = 10):
         self.network, self.seq_len, self.base = network, seq_len, base
-        any_length = tf.TensorSpec((None, None, 2), tf.int32)
-        # Traced once for all lengths, of which each call can have another.
-        self._answer = tf.function(
-            lambda digits: tf.argmax(network(digits, training=False), -1, tf.int32),
-            input_signature=[any_length],
-            autograph=False,
-        )
 
     @overload
     def add(self, a: str, b: str) -> str: ...  # type: ignore[overload-overlap]
@@ -93,7 +86,8 @@ class Adder:
         answers = [np.empty((0, digits.shape[1]), np.int32)]
         n = max(1, _AT_ONCE // digits.shape[1])
         for start in range(0, len(digits), n):
-            answers.append(self._answer(digits[start : start + n]).numpy())
+            logits = programs.predict(self.network, digits[start : start + n])
+            answers.append(logits.argmax(axis=-1).astype(np.int32))
         return np.concatenate(answers)
 
     def judge(self, split: Split, most: int = 5) -> tuple[dict[str, float], dict[str, list]]:

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from tfnets import programs
 from tfnets.dataset import Split
 
 _MOST = 18  # panels
@@ -27,7 +28,7 @@ def activations(model: keras.Model, split: Split, classes: Sequence[str], title:
     """
     numbers, first = (each[:_MOST] for each in np.unique(split.y, return_index=True))
     hidden = keras.Model(model.input, model.get_layer("hidden").output)
-    states = keras.ops.convert_to_numpy(hidden(split.x[first]))
+    states = programs.predict(hidden, split.x[first])
     columns = min(len(numbers), 3)
     rows = -(-len(numbers) // columns)
     figure = Figure(figsize=(2 + 4 * columns, 1 + 2.8 * rows), layout="constrained")
@@ -61,7 +62,7 @@ def unit_shares(model: keras.Model, x: np.ndarray) -> dict[str, float]:
         whose state is beyond -0.95 or 0.95 in more than half of the steps.
     """
     hidden = keras.Model(model.input, model.get_layer("hidden").output)
-    states = hidden.predict(x, batch_size=256, verbose=0)
+    states = programs.predict(hidden, x, 256)
     states = states.reshape(-1, states.shape[-1]).astype(np.float64)
     return {
         "hardly_vary": float((states.std(axis=0) < 0.1).mean()),

@@ -56,6 +56,11 @@ def objective(loss: str = "softmax", num_classes: int = 6) -> Objective:
     Raises:
         InputError: For an unknown loss.
     """
+    return _objective(loss, num_classes)
+
+
+@functools.cache  # one object for the same arguments, by which a compiled training is found
+def _objective(loss: str, num_classes: int) -> Objective:
     outputs = activation_of(loss)
     metrics = {}
     for name, k in (("accuracy", 1), ("top2", 2), ("top3", 3)):

@@ -106,17 +106,13 @@ class GRUCell(keras.layers.GRUCell):
         return self.use_bias and self.recurrent_bias and not self.reset_after
 
     def build(self, input_shape):
-        super().build(input_shape)
-        if self._biases_add_up:
-            # Keras has made the single bias of its own "before" form: replace it.
-            del self.bias
-            self.bias = self.add_weight(
-                shape=(2, 3 * self.units),
-                name="bias",
-                initializer=self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
+        # Keras makes two biases for its "after" form only; nothing else differs in the weights.
+        two, form = self._biases_add_up, self.reset_after
+        self.reset_after = two or form
+        try:
+            super().build(input_shape)
+        finally:
+            self.reset_after = form
 
     def call(self, inputs, states, training=False):
         if not self._biases_add_up:
