@@ -31,7 +31,7 @@ BLOCK = re.compile(r"(<!-- measured: [^>]*-->\n)?^ *```(sh|python)\n(.*?)^ *```"
 # What is not ours, or is tried by other tests: serving, environments, the benchmarks.
 OTHERS = re.compile(
     r"(python3\.11 -m venv|\. \.venv|pip install|mlflow (ui|models serve)|curl|pytest|export|"
-    r"python benchmarks/|eval|for |do$|done$)"
+    r"python benchmarks/|eval|for |do$|done$|dask |tfnets har sweep --scheduler)"
 )
 
 SMALL = {

@@ -1,17 +1,20 @@
 """What ran where: versions, machine, process."""
 
+import contextlib
 import os
 import platform
 import socket
+from collections.abc import Mapping
 from importlib import metadata
+from pathlib import Path
 
 import psutil
 
 # Creation times are seconds since 1970, derived from the clock, which can be corrected.
 _SAME_TIME = 2.0
 
-# Earlier versions noted Linux' clock ticks since the machine was started.
-_LEAST_TIME = 1e9
+# The process ids of a machine itself, not of a container (Linux, include/linux/proc_ns.h).
+_OF_THE_MACHINE = "pid:[4026531836]"
 
 
 def tags() -> dict[str, str]:
@@ -25,7 +28,45 @@ def tags() -> dict[str, str]:
         "threads": os.environ.get("TF_NUM_INTRAOP_THREADS") or str(cpus()),
         "host": socket.gethostname(),
         "pid": process(os.getpid()),
+        "machine": machine(),
     }
+
+
+def machine() -> str:
+    """Where process ids mean what they mean here: machine, its latest start, and namespace.
+
+    ``"<machine id> <boot id> pid:[4026531836]"`` on Linux, where two containers can have one host
+    name and use the same ids; elsewhere the time of the machine's start. What cannot be read is
+    ``"-"``.
+    """
+    names = "/etc/machine-id", "/proc/sys/kernel/random/boot_id"
+    parts = [_text(name) for name in names]
+    with contextlib.suppress(OSError):
+        return " ".join([*parts, os.readlink("/proc/self/ns/pid")])
+    return f"- {psutil.boot_time():.0f} -"
+
+
+def _text(path: str) -> str:
+    with contextlib.suppress(OSError):
+        return Path(path).read_text().strip() or "-"
+    return "-"
+
+
+def is_gone(tags: Mapping[str, str]) -> bool:
+    """Whether it is proven that the process with these :func:`tags` has ended.
+
+    It is where its ids are ours and no process has them, and where its machine, not a container
+    on it, has been started anew since. Of anything else nothing is known: another machine,
+    another container, tags of an earlier version, or tags that somebody has changed.
+    """
+    parts, ours = tags.get("machine", "").split(), machine().split()
+    if len(parts) != 3 or tags.get("host") != socket.gethostname():
+        return False
+    if parts[1:] == ours[1:] and parts[1] != "-":
+        return not is_alive(tags.get("pid", ""))
+    same_machine = parts[0] == ours[0] != "-"
+    neither_in_container = parts[2] == ours[2] == _OF_THE_MACHINE
+    return same_machine and neither_in_container and parts[1] != ours[1]
 
 
 def cpus() -> int:
@@ -47,19 +88,25 @@ def process(pid: int) -> str:
 
 
 def is_alive(identity: str) -> bool:
-    """Whether the process with this identity, as :func:`process` gives it, still runs."""
-    pid, *created = identity.split()
+    """Whether the process with this identity, as :func:`process` gives it, may still run."""
     try:
-        found = psutil.Process(int(pid))
+        pid, *created = identity.split()
+        number, at = int(pid), float(created[0]) if created else None
+    except ValueError:  # not one of ours
+        return True
+    if not 0 < number < 2**31:
+        return True
+    try:
+        found = psutil.Process(number)
         if found.status() == psutil.STATUS_ZOMBIE:
             return False
-        if not created or float(created[0]) < _LEAST_TIME:
-            return True
-        return abs(found.create_time() - float(created[0])) < _SAME_TIME
+        return at is None or not abs(found.create_time() - at) >= _SAME_TIME
     except psutil.AccessDenied:  # it is there, and not ours
         return True
-    except psutil.Error:
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return False
+    except psutil.Error:
+        return True
 
 
 def launchers() -> list[str]:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import click
 import distributed
 
 from mlproject.process import environment, signals
@@ -104,6 +105,12 @@ def _client(
             f"the runs of a Dask cluster ({address}) need an MLflow server to log to, "
             f"http://host:port; MLFLOW_TRACKING_URI is {store}."
         )
+    if not address.startswith("tls://"):
+        click.echo(
+            f"Warning: scheduler {address} is not secured: whoever can reach it can run any code "
+            "on its workers. See docs/running.md for tls://.",
+            err=True,
+        )
     try:
         client = stack.enter_context(distributed.Client(address, timeout=10))
         client.wait_for_workers(1, timeout=60)
@@ -117,7 +124,12 @@ def _client(
 
 
 def _local(stack: contextlib.ExitStack, trials: int) -> distributed.Client:
-    """A cluster of one single-threaded process a core, reachable from this machine only."""
+    """A cluster of one single-threaded process a core, which nobody else can reach.
+
+    Whoever reaches a scheduler can have any code run as its user. Loopback keeps other machines
+    out, and a certificate that is made for this cluster, and is in no file that others can read,
+    the other users of this one.
+    """
     # What starts here never hears Ctrl-C, or workers would end before we tell them to; and no
     # signal comes between the cluster's start and its place on the stack.
     with signals.deferred(), signals.blocked():
@@ -125,6 +137,8 @@ def _local(stack: contextlib.ExitStack, trials: int) -> distributed.Client:
             n_workers=min(environment.cpus(), trials),
             threads_per_worker=1,
             host="127.0.0.1",
+            protocol="tls",
+            security=distributed.Security.temporary(),
             dashboard_address="127.0.0.1:0",
             worker_dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,

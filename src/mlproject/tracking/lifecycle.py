@@ -14,6 +14,7 @@ from mlflow.utils import name_utils
 from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT, MLFLOW_PROJECT_ENV
 
 from mlproject.process import environment, signals
+from mlproject.tracking import store
 from mlproject.tracking.run import Run, RunReference
 from mlproject.tracking.views import VIEWS
 from tfnets.errors import InputError, first_line
@@ -81,6 +82,7 @@ def start_run(
 def _start(tags: dict[str, str], parent: RunReference | None = None) -> mlflow.ActiveRun:
     waiting = os.environ.get("MLFLOW_RUN_ID")
     try:
+        store.prepare()
         if parent is None:
             return mlflow.start_run(tags=tags, log_system_metrics=False)
         # It belongs into its parent's experiment, whatever the environment names.
@@ -94,7 +96,8 @@ def _start(tags: dict[str, str], parent: RunReference | None = None) -> mlflow.A
     except BaseException as error:
         if waiting:  # MLflow has forgotten it; it still has to be ended
             os.environ["MLFLOW_RUN_ID"] = waiting
-        if isinstance(error, MlflowException | OSError):
+        if isinstance(error, Exception) and not isinstance(error, InputError):
+            # SQLAlchemy, a missing driver, sqlite, the network: each has its own.
             where = mlflow.get_tracking_uri()
             raise InputError(f"cannot start a run at {where}: {first_line(error)}.") from None
         raise
@@ -170,7 +173,7 @@ def _save_views(experiment_id: str, task: str) -> None:
 
 
 def _end_abandoned(experiment_id: str) -> None:
-    """Ends, as KILLED, the runs of this machine whose process is gone (kill -9, power cut)."""
+    """Ends, as KILLED, the runs whose process is proven to be gone (kill -9, power cut)."""
     if os.name != "posix":
         return
     client = mlflow.MlflowClient()
@@ -182,8 +185,7 @@ def _end_abandoned(experiment_id: str) -> None:
             output_format="list",
         )
         for each in running:
-            process = each.data.tags.get("pid", "")
-            if process and not environment.is_alive(process):
+            if environment.is_gone(each.data.tags):
                 client.set_tag(each.info.run_id, "error", "its process is gone")
                 client.set_terminated(each.info.run_id, RunStatus.to_string(RunStatus.KILLED))
 

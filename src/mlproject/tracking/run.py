@@ -46,8 +46,10 @@ def timed(method: Callable) -> Callable:
         try:
             with signals.deferred():
                 return method(self, *args, **kwargs)
-        except MlflowException as error:
+        except (MlflowException, OSError) as error:
             where = mlflow.get_tracking_uri()
+            if isinstance(error, OSError) and error.filename:  # artifacts are files
+                where = error.filename
             raise InputError(f"cannot log to {where}: {first_line(error)}.") from error
         finally:
             self.seconds += time.perf_counter() - started

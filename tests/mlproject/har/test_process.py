@@ -1,5 +1,6 @@
 """What only shows in processes of their own: the whole story, dying workers, other clusters."""
 
+import contextlib
 import os
 import re
 import signal
@@ -10,7 +11,8 @@ import mlflow
 import numpy as np
 import pytest
 
-from processes import free_port, is_up, serve, wait_for
+import servers
+from processes import free_port, serve, wait_for
 from records import children_of
 
 ROOT = Path(__file__).parents[3]
@@ -108,28 +110,51 @@ def test_a_worker_that_dies_and_ctrl_c(store, start, windows):
     assert errors == {"interrupted by SIGINT", "interrupted by SIGTERM"}
 
 
+def tls_of_the_docs(folder):
+    """The variables that docs/running.md sets for a cluster of one's own, with its files here."""
+    servers.certificates(folder)
+    text = (ROOT / "docs" / "running.md").read_text()
+    found = dict(re.findall(r"^export (DASK_\w+)=(\S+)$", text, re.M))
+    assert len(found) == 8
+    return {name: value.replace("~/dask", str(folder)) for name, value in found.items()}
+
+
 @pytest.mark.slow
-def test_a_cluster_that_is_there_and_a_server(store, start, windows, tmp_path):
-    port, tracking = free_port(), free_port()
-    address, uri = f"tcp://127.0.0.1:{port}", f"http://127.0.0.1:{tracking}"
-    words = ("--workers", "1", "--host", "127.0.0.1", "--port", str(tracking))
-    words += ("--backend-store-uri", f"sqlite:///{tmp_path}/served.db")
-    # Of the processes that it starts for jobs of its own nothing is asked here.
-    server = start("mlflow", "server", *words, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
-    start("dask", "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
-    start("dask", "worker", address, "--nthreads", "2", "--nworkers", "1", "--no-dashboard")
-    wait_for(lambda: is_up(f"{uri}/health"), "the server's start", server)
-    options = ("--data", str(windows), "--seeds", "1", "--epochs", "2", "--scheduler", address)
-    process = start(*SWEEP, *options, MLFLOW_TRACKING_URI=uri)
-    assert process.wait() == 0, process.said
-    client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
-    found = client.search_runs(["0"])
-    assert [run.info.status for run in found] == ["FINISHED"] * 3
-    assert set(client.get_registered_model("har-rnn").aliases) == {"best", "runner-up"}
-    (parent,) = (run for run in found if run.data.tags["stage"] == "sweep")
-    assert parent.info.artifact_uri.startswith("mlflow-artifacts:")
-    names = {entry.path for entry in client.list_artifacts(parent.info.run_id)}
-    assert "tables.txt" in names
+def test_a_cluster_by_hand_and_a_server_on_postgresql(store, start, windows, tmp_path):
+    """The whole of ``har`` and a study through them, as docs/running.md says."""
+    tls = tls_of_the_docs(tmp_path)
+    port = free_port()
+    address = f"tls://127.0.0.1:{port}"
+    with contextlib.ExitStack() as stack:
+        database = stack.enter_context(servers.postgresql())
+        uri = stack.enter_context(servers.mlflow_server(start, database, tmp_path / "artifacts"))
+        words = ("--host", "127.0.0.1", "--port", str(port), "--protocol", "tls")
+        start("dask", "scheduler", *words, "--no-dashboard", **tls)
+        for _ in range(2):
+            words = (address, "--nthreads", "1", "--nworkers", "1", "--no-dashboard")
+            start("dask", "worker", *words, "--host", "127.0.0.1", **tls, MLFLOW_TRACKING_URI=uri)
+        common = {"MLFLOW_TRACKING_URI": uri, "DASK_SCHEDULER_ADDRESS": address, **tls}
+        small = ("--configurations", "20x5x0.1,20x4x0.1", "--seeds", "1", "--epochs", "2")
+        har = start(
+            "tfnets", "har", "all", "--data", str(windows), *small, "--max-epochs", "3", **common
+        )
+        assert har.wait() == 0, har.said
+        assert "Warning" not in har.said
+        study = ("--study", "hidden_size", "--values", "8,16", "--steps", "4", "--batch-size", "5")
+        addition = start("tfnets", "addition", "study", *study, **common)
+        assert addition.wait() == 0, addition.said
+        client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+        for task in ("har", "addition"):
+            experiment = client.get_experiment_by_name(task)
+            found = client.search_runs([experiment.experiment_id])
+            assert {run.info.status for run in found} == {"FINISHED"}
+            parents = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
+            assert parents
+            assert all(run.info.artifact_uri.startswith("mlflow-artifacts:") for run in found)
+            names = {entry.path for entry in client.list_artifacts(parents[-1].info.run_id)}
+            assert names
+        aliases = set(client.get_registered_model("har-rnn").aliases)
+        assert aliases == {"best", "runner-up", "champion"}
 
 
 @pytest.mark.slow

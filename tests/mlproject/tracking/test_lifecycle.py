@@ -87,24 +87,49 @@ def test_parameters_stay_as_mlflow_run_wrote_them(store):
 def test_runs_whose_process_is_gone_are_ended(store):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    here = socket.gethostname()
+    machine, boot, namespace = environment.machine().split()
+    here = {"host": socket.gethostname(), "machine": environment.machine(), "pid": f"{gone.pid} 1"}
+    other_boot = {"machine": f"0123 other-boot {namespace}"}
     cases = {
-        "gone": {"host": here, "pid": f"{gone.pid} 1"},
-        "reused id": {"host": here, "pid": f"{os.getpid()} 1700000000.00"},
-        "of an earlier version": {"host": here, "pid": f"{os.getpid()} 1"},
-        "alive": {"host": here, "pid": environment.process(os.getpid())},
-        "elsewhere": {"host": "another", "pid": f"{gone.pid} 1"},
+        "gone": here,
+        "reused id": here | {"pid": f"{os.getpid()} 1700000000.00"},
+        "without a time": here | {"pid": f"{gone.pid}"},
+        "alive": here | {"pid": environment.process(os.getpid())},
+        "another machine": here | {"host": "another"},
+        "another machine of the same name": here | other_boot,
+        "another container": here | {"machine": f"{machine} {boot} pid:[4026532999]"},
+        "an earlier version": {key: here[key] for key in ("host", "pid")},
+        "no number": here | {"pid": "me"},
+        "no time": here | {"pid": f"{gone.pid} yesterday"},
+        "no process": here | {"pid": "-1 1"},
+        "too large a number": here | {"pid": f"{10**30} 1"},
+        "not a time": here | {"pid": f"{os.getpid()} nan"},
+        "no tag": {key: here[key] for key in ("host", "machine")},
+        "half a machine": here | {"machine": "x"},
         "unknown": {},
     }
     runs = {name: store.create_run("0", tags=tags).info.run_id for name, tags in cases.items()}
     with start_run("x", task="speech", stage="train", options={}):
         pass
-    statuses = {name: store.get_run(run_id).info.status for name, run_id in runs.items()}
-    assert statuses == {
-        "gone": "KILLED",
-        "reused id": "KILLED",
-        "of an earlier version": "RUNNING",
-        "alive": "RUNNING",
-        "elsewhere": "RUNNING",
-        "unknown": "RUNNING",
+    ended = {
+        name for name, run_id in runs.items() if store.get_run(run_id).info.status != "RUNNING"
     }
+    assert ended == {"gone", "reused id", "without a time"}
+    killed = store.get_run(runs["gone"])
+    assert killed.info.status == "KILLED"
+    assert killed.data.tags["error"] == "its process is gone"
+
+
+@pytest.mark.parametrize(
+    ("machine", "gone"),
+    [
+        ("0123 before pid:[4026531836]", True),  # the same machine, started anew
+        ("0123 before pid:[4026532999]", False),  # a container, perhaps of another machine
+        ("4567 before pid:[4026531836]", False),
+        ("- before pid:[4026531836]", False),  # no machine id: it can be any
+    ],
+)
+def test_a_machine_that_was_started_anew_has_none_of_its_processes(machine, gone, monkeypatch):
+    monkeypatch.setattr(environment, "machine", lambda: "0123 now pid:[4026531836]")
+    tags = {"host": socket.gethostname(), "pid": environment.process(os.getpid())}
+    assert environment.is_gone(tags | {"machine": machine}) is gone

@@ -1,0 +1,74 @@
+"""The store that runs are logged to: made once, and never half."""
+
+import contextlib
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+
+from tfnets.errors import InputError, first_line
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+def prepare() -> None:
+    """Makes the tables of a sqlite store that is not there yet.
+
+    MLflow makes them when the first client comes, in the file itself: two that come at once break
+    it for good, and so does one that is killed. So they are made in another file of the folder,
+    which then takes the store's name; other commands wait that long.
+
+    Raises:
+        InputError: If the store's folder is not there or nothing can be written to it.
+    """
+    path = _sqlite_file(mlflow.get_tracking_uri())
+    if path is None or path.exists():
+        return
+    try:
+        with _locked(path.parent):
+            if path.exists():  # somebody else has made it meanwhile
+                return
+            with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+                new = Path(folder) / "new.db"
+                client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{new}")
+                client.search_experiments(max_results=1)
+                _write_out(new)
+                # A link never replaces what another program has made meanwhile.
+                with contextlib.suppress(FileExistsError):
+                    os.link(new, path)
+    except Exception as error:  # SQLAlchemy, sqlite and the file system have their own
+        raise InputError(f"cannot make the store {path}: {first_line(error)}.") from error
+
+
+def _sqlite_file(uri: str) -> Path | None:
+    kind, slashes, path = uri.partition(":///")
+    if kind != "sqlite" or not slashes or not path or path.startswith((":memory:", "file:")):
+        return None
+    return Path(path.partition("?")[0])
+
+
+def _write_out(database: Path) -> None:
+    """Brings all that sqlite may keep beside a file into it."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("PRAGMA journal_mode=DELETE")
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes out; the folder itself is locked, so that no file stays behind."""
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
