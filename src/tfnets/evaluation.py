@@ -1,4 +1,4 @@
-"""How good a trained classifier is on a split."""
+"""Evaluates a trained classifier on a split."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from tfnets.dataset import Split
 
 @dataclass(frozen=True)
 class Judgement:
-    """Which classes a classifier takes for which.
+    """Confusion matrix and per-class scores of a classifier.
 
     Attributes:
         confusion: Counts ``(classes, classes)``, row: the true class, column: the

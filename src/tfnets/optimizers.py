@@ -181,7 +181,7 @@ def settings(
     nesterov: bool = False,
     clipnorm: float = 0.0,
 ) -> dict[str, float | bool]:
-    """What an optimizer is really built with: the arguments of :func:`build` that count for it.
+    """The arguments of :func:`build` that an optimizer uses, with defaults filled in.
 
     Returns:
         ``learning_rate`` as a number; ``clipnorm`` if there is one; for ``"sgd"``
@@ -256,7 +256,7 @@ _OF_SCHEDULE = ("initial_learning_rate", "decay_steps")
 
 
 def form(optimizer: keras.optimizers.Optimizer) -> str | None:
-    """What of an optimizer is compiled, as a text: its kind, and which numbers are not 0.
+    """The part of an optimizer that is compiled, as text: its kind, and which numbers are not 0.
 
     Returns:
         None for optimizers that are not of this module.

@@ -1,4 +1,4 @@
-"""Compiled programs that are used again: by later trainings and predictions of the same network.
+"""Compiled programs, reused by later trainings and predictions of the same network.
 
 Tracing and compiling a training takes longer than a small training itself, and TensorFlow keeps
 memory of every compiled function, also after it is gone. So a process compiles each network once:
@@ -62,7 +62,7 @@ class Program:
 
 
 class Pool:
-    """Things that are expensive to make, by what they are for; each is used by one at a time."""
+    """A pool of expensive objects by key; each has one user at a time."""
 
     def __init__(self, most: int = _MOST) -> None:
         self._free: list[tuple[Any, Any]] = []  # key and thing, the one last used at the end

@@ -1,4 +1,4 @@
-"""How far long work has come, and how long it will still take.
+"""Progress of long work, and the time left.
 
 In a terminal or a notebook a bar of `rich <https://rich.readthedocs.io>`_ that ends as one line;
 in log files and pipes a line at the start, for each tenth of the work and at the end. Everything
@@ -102,7 +102,7 @@ _SHARED = _Display()
 
 
 class Line:
-    """A line that says how far some work is: a bar, or a line now and then.
+    """Shows progress as a bar, or as a line now and then.
 
     Args:
         total: How many steps there are; 0 if that is not known yet.

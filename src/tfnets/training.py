@@ -119,7 +119,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training leaves behind.
+    """The result of a training.
 
     Attributes:
         model: The network with the weights that the recipe keeps.

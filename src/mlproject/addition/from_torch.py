@@ -1,4 +1,4 @@
-"""Takes over an adder that was trained in PyTorch: weights, evaluation, deployable model."""
+"""Imports an adder trained in PyTorch: weights, evaluation, deployable model."""
 
 from collections.abc import Callable
 
@@ -74,7 +74,7 @@ def from_torch(options: dict, run: Run) -> str:
 
 
 def _loss_of(network: keras.Model) -> Callable[[Split], dict[str, float]]:
-    """What gives the loss on a split, as for a network that was trained here."""
+    """A function that computes the loss on a split, as for a network trained here."""
     # Nothing is trained: which optimizer it is does not matter.
     loop = Loop(network, optimizers.build(), tfnets.addition.OBJECTIVE, _AT_ONCE, Execution())
     return lambda split: loop.evaluate(tf.constant(split.x), tf.constant(split.y))

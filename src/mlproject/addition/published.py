@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Value:
-    """One value of what a study varies.
+    """One value of the option that a study varies.
 
     Attributes:
         name: As tables and runs name it.
@@ -21,7 +21,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Study:
-    """What is varied while all else stays.
+    """One study: what varies, and what stays fixed.
 
     Attributes:
         title: What is varied, in words, and where the report does it.

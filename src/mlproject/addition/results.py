@@ -1,4 +1,4 @@
-"""What every run with an adder logs of its test and its deployable model, and registers."""
+"""Logs an adder's test and deployable model, and registers it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _MOST_MISTAKES = 5
 
 @dataclass(frozen=True)
 class Evaluated:
-    """An adder with what the test says of it, logged.
+    """The logged test results of an adder.
 
     Attributes:
         lengths: Accuracy on held-out pairs by ``seq_len``, by columns; the first row is the
@@ -68,7 +68,7 @@ def evaluate(
     test: Test,
     run: Run,
 ) -> Evaluated:
-    """Logs a network, its deployable model, and what the test and other lengths say of it.
+    """Logs a network, its deployable model, and its accuracy on the test and other lengths.
 
     Args:
         network: From :func:`tfnets.addition.build`, with its weights.
@@ -123,7 +123,7 @@ def describe(about: str, evaluated: Evaluated, data: Dataset, run: Run) -> None:
 
 
 def register(test: Test, evaluated: Evaluated, run: Run) -> list[tuple[str, str]]:
-    """Registers the run's model if it is to be, which may become the champion.
+    """Registers the run's model if asked to; it may become the champion.
 
     Returns:
         What a summary says of it.
@@ -153,7 +153,7 @@ def _register(name: str, test: Test, evaluated: Evaluated, run: Run) -> str:
 
 
 def merit(tags: dict[str, str]) -> tuple:
-    """Who adds nearly always beats who does not; of the former who adds longer numbers leads.
+    """Ranks adders: 99 % exact match first, then the longest numbers, then accuracy.
 
     Accuracies at different lengths say little of each other: short numbers are easy.
     """

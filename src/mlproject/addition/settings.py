@@ -19,7 +19,7 @@ ALMOST_ALL = 0.99
 
 @dataclass(frozen=True)
 class Test:
-    """What an adder is tested on and registered as, each ``auto`` replaced.
+    """An adder's test settings and registered name, with every ``auto`` resolved.
 
     Attributes:
         data: Options of :func:`tfnets.addition.load`.
@@ -34,7 +34,7 @@ class Test:
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of a training, each ``auto`` replaced.
+    """The options of a training, with every ``auto`` resolved.
 
     Attributes:
         recipe: How to train.
@@ -95,16 +95,16 @@ def test_of(options: dict, base: int) -> Test:
 
 
 def looks(steps: int) -> int:
-    """How many times a network is looked at during its training."""
+    """The number of evaluations during a training."""
     return -(-steps // _EVERY)
 
 
 def last_steps(steps: int) -> int:
-    """Over how many steps, the last of a training, its last ``train/loss`` is the mean."""
+    """The number of last steps over which the final ``train/loss`` is averaged."""
     times = looks(steps)
     return steps - steps * (times - 1) // times
 
 
 def load(data: dict) -> Dataset:
-    """Makes the data that the settings name."""
+    """Loads the data that the settings name."""
     return tfnets.addition.load(**data)

@@ -1,4 +1,4 @@
-"""Trains what a study compares, and sets it beside the report."""
+"""Trains the networks of a study and compares them with the report."""
 
 from collections.abc import Iterator, Sequence
 
@@ -23,7 +23,7 @@ _OF_TRIAL = ("base", "initializer", "steps", "batch_size")
 
 
 def study(options: dict, defaults: dict, run: Run) -> str:
-    """Trains, tabulates and draws; logs tables after every run, figures in the end.
+    """Trains, tabulates and draws; logs tables after every run, figures at the end.
 
     Args:
         options: The command's options by name; ``values`` is a tuple, or ``"report"``.
@@ -108,7 +108,7 @@ def _history(record: queries.Record) -> figures.History:
 
 
 def plan(options: dict, defaults: dict, run: Run) -> Plan:
-    """What is to be trained, as data; arguments as for :func:`study`."""
+    """The trials of a study; arguments as for :func:`study`."""
     base = defaults | {name: options[name] for name in _OF_TRIAL} | {"register_as": "none"}
     names = list(STUDIES) if options["study"] == "all" else [options["study"]]
     return {

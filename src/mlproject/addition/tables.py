@@ -1,4 +1,4 @@
-"""What a study amounts to, as tables, ours beside the published."""
+"""The results of a study as tables, beside the published ones."""
 
 import textwrap
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ _NOTE = (
 
 
 def note(options: dict, data: Mapping[str, Dataset]) -> str:
-    """What the numbers are of, below the tables."""
+    """The note below the tables: which data and settings the numbers come from."""
     steps = options["steps"]
     facts = {
         "seeds": ", ".join(map(str, options["seeds"])),

@@ -43,7 +43,7 @@ class Stopped:
 
 
 def early_stopping(options: dict, defaults: dict, run: Run) -> str:
-    """Trains configurations until validation says enough, as option c of report har_rnn.
+    """Trains configurations with early stopping, as option c of report har_rnn.
 
     Args:
         options: The command's options by name; ``configuration`` is a tuple, or ``"none"``
@@ -67,7 +67,7 @@ def early_stopping(options: dict, defaults: dict, run: Run) -> str:
 
 
 def _refuse_unused(options: dict, defaults: dict) -> None:
-    """A registered model says itself how it is trained: other options would have no effect."""
+    """Refuses options that a registered model's own configuration would override."""
     for name, value in options.items():
         if name not in _OF_BOTH and value != defaults[name]:
             raise InputError(
@@ -104,7 +104,7 @@ def _evaluate_configurations(options: dict, run: Run) -> list[str]:
 
 
 def evaluate_registered(options: dict, run: Run) -> Stopped:
-    """Trains the configuration of a registered model; the champion is what is better.
+    """Trains the configuration of a registered model; the champion is the better of the two.
 
     Args:
         options: ``model``, ``validation_fraction`` and the options of early stopping.

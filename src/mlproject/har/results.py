@@ -1,4 +1,4 @@
-"""What every run logs of its data and its network, and its part of the summary."""
+"""Logs the data and the network of a run, and summarises them."""
 
 from dataclasses import dataclass
 
@@ -44,7 +44,7 @@ class Result:
 
 
 def log_data(data: Dataset, run: Run) -> None:
-    """Logs what a network is trained and judged on: windows, people and classes of each split."""
+    """Logs the data: windows, people and classes of each split."""
     run.log_dataset(data)
     # Classes are rows: there can be many, and one may be called "subjects".
     table = {"class": [*data.classes, "all windows", "subjects"]}
@@ -67,7 +67,7 @@ def subjects(data: Dataset, name: str) -> str:
 
 
 def draw(result: Result, data: Dataset, run: Run) -> evaluation.Judgement:
-    """Logs the figures of a run: curves, hidden states, weights, what was taken for what."""
+    """Logs the figures of a run: curves, hidden states, weights, confusion matrix."""
     trained = result.trained
     title = f"{run.name}: {data.name}"
     assert trained.start is not None  # train_on asks for it

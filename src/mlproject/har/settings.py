@@ -20,7 +20,7 @@ STOPPING = ("max_epochs", "patience", "min_delta")
 
 @dataclass(frozen=True)
 class Settings:
-    """A command's options, each ``auto`` replaced.
+    """A command's options, with every ``auto`` resolved.
 
     Attributes:
         recipe: How to train.

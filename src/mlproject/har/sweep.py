@@ -57,7 +57,7 @@ def sweep(options: dict, run: Run) -> str:
 
 
 def train_all(options: dict, run: Run) -> Swept:
-    """Trains, ranks and registers; logs tables after every run, figures in the end.
+    """Trains, ranks and registers; logs tables after every run, figures at the end.
 
     Raises:
         InputError: If a run fails; the others are done, and can be resumed from.

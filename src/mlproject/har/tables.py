@@ -1,4 +1,4 @@
-"""What a sweep amounts to, as the report's tables, ours beside the published."""
+"""The results of a sweep as the report's tables, beside the published ones."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ Groups = Sequence[Group[Compared]]
 
 
 def note(options: dict, data: Dataset) -> str:
-    """What the numbers are of, below the tables."""
+    """The note below the tables: which data and settings the numbers come from."""
     return _NOTE.format(
         data=data.name,
         sizes=sizes(data),
@@ -68,7 +68,7 @@ def results(groups: Groups, done: Done, data: Dataset) -> str:
 
 
 def tops(data: Dataset) -> tuple[str, ...]:
-    """The accuracies that say something with so many classes."""
+    """The top-k accuracies that are not trivial for this number of classes."""
     return TOPS[: len(data.classes) - 1]
 
 

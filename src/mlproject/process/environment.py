@@ -1,4 +1,4 @@
-"""What ran where: versions, machine, process."""
+"""Versions, machine and process, as tags of a run."""
 
 import contextlib
 import os

@@ -16,7 +16,7 @@ _MOST = 20  # words with a bar
 
 @dataclass(frozen=True)
 class Heard:
-    """What a model hears in a clip; ``print`` it.
+    """A model's prediction for a clip; ``print`` it.
 
     Attributes:
         clip: The clip's path.

@@ -12,7 +12,7 @@ _NETWORK = ("pooling", "reset_after", "recurrent_bias", "initializer")
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of a training, each ``auto`` replaced.
+    """The options of a training, with every ``auto`` resolved.
 
     Attributes:
         architecture: As for :func:`tfnets.speech.build`.
