@@ -11,11 +11,16 @@ INTRUDER = """
 import os, sys
 import distributed
 user, address, file = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+# All code is loaded by somebody who may read it, or it would fail for that.
+own = distributed.Security.temporary()
+quiet = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+with distributed.LocalCluster(protocol="tls", security=own, host="127.0.0.1", **quiet) as cluster:
+    with distributed.Client(cluster) as client:
+        assert client.submit(lambda: 1).result() == 1
 os.setgroups([])
 os.setgid(user)
 os.setuid(user)
 host = address.partition("://")[2]
-own = distributed.Security.temporary()
 for target, security in (
     (f"tcp://{host}", None),
     (f"tls://{host}", own),
@@ -48,6 +53,7 @@ def test_another_user_of_the_machine_cannot_get_in(dask_client, tmp_path):
     found = done.stdout.split()
     assert len(found) == 3, done.stderr
     assert "in" not in found
+    assert not {"ImportError", "ModuleNotFoundError", "PermissionError"} & set(found)
     assert not (tmp_path / "was here").exists()
     assert dask_client.submit(lambda: 1).result() == 1  # its owner still is
 

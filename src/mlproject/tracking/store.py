@@ -27,8 +27,13 @@ def prepare() -> None:
     Raises:
         InputError: If the store's folder is not there or nothing can be written to it.
     """
-    path = _sqlite_file(mlflow.get_tracking_uri())
-    if path is None or path.exists():
+    uri = mlflow.get_tracking_uri()
+    path = _sqlite_file(uri)
+    if path is None:
+        return
+    if path.is_dir():  # MLflow would try for a minute and a half
+        raise InputError(f"cannot start a run at {uri}: {path} is a folder; expected a file.")
+    if path.exists():
         return
     try:
         with _locked(path.parent):
@@ -43,7 +48,10 @@ def prepare() -> None:
                 with contextlib.suppress(FileExistsError):
                     os.link(new, path)
     except Exception as error:  # SQLAlchemy, sqlite and the file system have their own
-        raise InputError(f"cannot make the store {path}: {first_line(error)}.") from error
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise InputError(
+            f"cannot start a run at {uri}: the store cannot be made: {reason}."
+        ) from error
 
 
 def _sqlite_file(uri: str) -> Path | None:

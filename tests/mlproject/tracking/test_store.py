@@ -65,7 +65,10 @@ def test_one_that_is_killed_while_it_makes_the_store_leaves_none(start, tmp_path
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
-        ("sqlite:////nowhere/at/all/mlflow.db", "cannot make the store /nowhere/at/all/mlflow.db"),
+        (
+            "sqlite:////nowhere/at/all/m.db",
+            "cannot start a run at sqlite:////nowhere/at/all/m.db: the",
+        ),
         ("sqlite:///{folder}", "cannot start a run at sqlite:///"),
         ("sqlite:///{folder}/text.db", "cannot start a run at sqlite:///"),
         ("postgresql+nothing://u@127.0.0.1:1/x", "cannot start a run at postgresql+nothing:"),
