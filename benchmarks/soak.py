@@ -13,7 +13,6 @@ import os
 import statistics
 import tempfile
 import time
-from pathlib import Path
 
 import psutil
 
@@ -30,27 +29,26 @@ COMMANDS = {
 
 def trainings(n: int, tasks: list[str]) -> None:
     """Trains n times, the tasks in turn, and prints what the process holds after each tenth."""
-    import importlib
-
     import mlflow
+
+    from mlproject.cli import cli
 
     process = psutil.Process()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
-        clis = {task: importlib.import_module(f"mlproject.{task}.commands").cli for task in tasks}
         seconds: dict[str, list[float]] = {task: [] for task in tasks}
         print("trainings  memory, MB  files  threads  seconds a training, by task")
         for turn in range(1, n + 1):
             task = tasks[turn % len(tasks)]
             rate = 0.01 + 0.0001 * turn
-            words = [*COMMANDS[task], "--seed", str(turn), "--learning-rate", str(rate)]
+            words = [task, *COMMANDS[task], "--seed", str(turn), "--learning-rate", str(rate)]
             started = time.perf_counter()
             with (
                 contextlib.redirect_stdout(io.StringIO()),
                 contextlib.redirect_stderr(io.StringIO()),
             ):
-                clis[task].main(words, standalone_mode=False)
+                cli.main(words, standalone_mode=False)
             seconds[task].append(time.perf_counter() - started)
             if turn % (n // 10) == 0 or turn == 3:
                 gc.collect()
@@ -72,5 +70,4 @@ if __name__ == "__main__":
     parser.add_argument("--n", type=int, default=100)
     parser.add_argument("--task", action="append", choices=COMMANDS, help="only this one")
     arguments = parser.parse_args()
-    os.environ.setdefault("TFNETS_CACHE", str(Path.home() / ".cache/tfnets"))
     trainings(arguments.n, arguments.task or list(COMMANDS))

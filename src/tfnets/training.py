@@ -274,7 +274,6 @@ def train(
         steps = recipe.steps_after if recipe.steps else None
         own.append(EpochProgress(recipe.epochs, at_most=bool(recipe.patience), steps=steps))
     with program_of() as program, Called([*own, *callbacks], model, optimizer, recipe) as called:
-        program.load(model, optimizer)
         loop = program.loop
         for epoch in range(1, recipe.epochs + 1):
             epoch_started = time.perf_counter()
@@ -283,6 +282,7 @@ def train(
             if epoch == 1:
                 evaluation_started = time.perf_counter()
                 if from_start:
+                    program.load(model, optimizer)
                     start = _from_start(loop, drawn, samples)
                 evaluating = time.perf_counter() - evaluation_started
                 called.train_begin(start[0] if start else None)
@@ -315,10 +315,11 @@ def train(
 def _from_start(loop: Loop, drawn: tuple, samples: dict[str, tuple]) -> tuple[Metrics, Metrics]:
     """Metrics before the first step and after it; then all is as it was."""
     x, y, order = drawn
+    there = {"train": (x[: len(order)], y[: len(order)])} | samples  # without what fills a part
 
     def evaluated() -> Metrics:
         metrics: Metrics = {}
-        for name, split in ({"train": (x, y)} | samples).items():
+        for name, split in there.items():
             metrics |= _named(name, loop.evaluate(*split))
         return metrics
 
@@ -352,11 +353,13 @@ def _training_samples(
         x, y = tf.constant(split.x), tf.constant(split.y)
         while True:
             yield x, y, generator.permutation(len(split))
-    parts = [recipe.steps_after(n + 1) - recipe.steps_after(n) for n in range(recipe.epochs)]
-    for steps in parts:
+    assert recipe.steps is not None
+    most = -(-recipe.steps // recipe.epochs)
+    for epoch in range(recipe.epochs):
+        steps = recipe.steps_after(epoch + 1) - recipe.steps_after(epoch)
         drawn = split.draw(generator, steps * recipe.batch_size)
         # All parts have one shape, or each would be compiled; what fills them is never used.
-        rest = (max(parts) - steps) * recipe.batch_size
+        rest = (most - steps) * recipe.batch_size
         x, y = (
             np.pad(each, [(0, rest)] + [(0, 0)] * (each.ndim - 1)) for each in (drawn.x, drawn.y)
         )

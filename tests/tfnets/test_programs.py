@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfnets import har, optimizers, programs, seeds, training
+from tfnets import addition, har, optimizers, programs, seeds, training
 from tfnets.dataset import Dataset, Split
 from tfnets.loop import Loop
 
@@ -245,3 +245,21 @@ def test_another_optimizer_is_left_alone():
     ) as program:
         assert not program.own
         assert (program.loop.model, program.loop.optimizer) == (model, optimizer)
+
+
+def test_what_fills_a_part_is_not_evaluated():
+    """Five steps in two parts are two and three: one compiled shape, but other samples."""
+
+    def start(steps, epochs):
+        recipe = training.Recipe(steps=steps, epochs=epochs, batch_size=7)
+        trained = training.train(
+            lambda: addition.build(hidden_size=4, seed=0),
+            addition.load(3, val_pairs=5, test_pairs=5),
+            recipe,
+            progress=False,
+            objective=addition.OBJECTIVE,
+            from_start=True,
+        )
+        return trained.start[0]["train/loss"]
+
+    assert start(5, 2) == pytest.approx(start(2, 1), abs=1e-6)

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,10 +42,7 @@ def prepare() -> None:
                 new = Path(folder) / "new.db"
                 client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{new}")
                 client.search_experiments(max_results=1)
-                _write_out(new)
-                # A link never replaces what another program has made meanwhile.
-                with contextlib.suppress(FileExistsError):
-                    os.link(new, path)
+                _name(new, path)
     except Exception as error:  # SQLAlchemy, sqlite and the file system have their own
         reason = getattr(error, "strerror", None) or first_line(error)
         raise InputError(
@@ -54,18 +50,22 @@ def prepare() -> None:
         ) from error
 
 
+def _name(new: Path, path: Path) -> None:
+    """Gives a file its name, but never in place of what another program has made meanwhile."""
+    try:
+        os.link(new, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without links
+        if not path.exists():
+            new.rename(path)
+
+
 def _sqlite_file(uri: str) -> Path | None:
     kind, slashes, path = uri.partition(":///")
     if kind != "sqlite" or not slashes or not path or path.startswith((":memory:", "file:")):
         return None
     return Path(path.partition("?")[0])
-
-
-def _write_out(database: Path) -> None:
-    """Brings all that sqlite may keep beside a file into it."""
-    with contextlib.closing(sqlite3.connect(database)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        connection.execute("PRAGMA journal_mode=DELETE")
 
 
 @contextlib.contextmanager

@@ -27,8 +27,7 @@ def activations(model: keras.Model, split: Split, classes: Sequence[str], title:
         title: Which network and which split.
     """
     numbers, first = (each[:_MOST] for each in np.unique(split.y, return_index=True))
-    hidden = keras.Model(model.input, model.get_layer("hidden").output)
-    states = programs.predict(hidden, split.x[first])
+    states = _hidden_states(model, split.x[first])
     columns = min(len(numbers), 3)
     rows = -(-len(numbers) // columns)
     figure = Figure(figsize=(2 + 4 * columns, 1 + 2.8 * rows), layout="constrained")
@@ -61,13 +60,18 @@ def unit_shares(model: keras.Model, x: np.ndarray) -> dict[str, float]:
         all steps of all windows, of the 2 between -1 and 1. ``saturated``: the share of units
         whose state is beyond -0.95 or 0.95 in more than half of the steps.
     """
-    hidden = keras.Model(model.input, model.get_layer("hidden").output)
-    states = programs.predict(hidden, x, 256)
+    states = _hidden_states(model, x)
     states = states.reshape(-1, states.shape[-1]).astype(np.float64)
     return {
         "hardly_vary": float((states.std(axis=0) < 0.1).mean()),
         "saturated": float(((np.abs(states) > 0.95).mean(axis=0) > 0.5).mean()),
     }
+
+
+def _hidden_states(model: keras.Model, x: np.ndarray) -> np.ndarray:
+    """The states of the recurrent layer at every step, ``(n, time, units)``."""
+    hidden = keras.Model(model.input, model.get_layer("hidden").output)
+    return programs.predict(hidden, x, 256)
 
 
 def weights(model: keras.Model, title: str) -> Figure:
