@@ -19,6 +19,11 @@ _MOST_COUNTED = 20  # classes of a confusion matrix with counts
 _LARGEST = 20.0  # a figure's side, in inches
 
 
+def plain(text: str) -> str:
+    """A text that matplotlib shows as it is: two dollars would make a formula of it."""
+    return text.replace("$", r"\$")
+
+
 def curves(history: History, title: str) -> Figure:
     """Loss and accuracy of training and validation by epoch (speech_rnn, figure 1).
 
@@ -38,7 +43,7 @@ def curves(history: History, title: str) -> Figure:
         axes.set(xlabel="epoch", ylabel=metric)
         _by_epoch(axes)
         axes.legend()
-    figure.suptitle(title)
+    figure.suptitle(plain(title))
     return figure
 
 
@@ -59,7 +64,7 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> 
     """
     n = len(classes)
     counted = has_counts(classes)
-    labels = [name if len(name) <= 20 else f"{name[:19]}…" for name in classes]
+    labels = [plain(name if len(name) <= 20 else f"{name[:19]}…") for name in classes]
     long = max(map(len, labels)) > 10
     size = min(max(4.5, (0.9 if counted else 0.15) * n + 2) + 1.5 * long, _LARGEST)
     figure = Figure(figsize=(size, size), layout="constrained")
@@ -82,7 +87,7 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> 
     axes.set_xticks(range(0, n, every), labels, rotation=90 if n > 6 or long else 0, **font)
     axes.set_yticks(range(0, n, every), labels, **font)
     axes.set(xlabel="predicted", ylabel="true")
-    figure.suptitle(title, fontsize="medium")
+    figure.suptitle(plain(title), fontsize="medium")
     figure.colorbar(image, ax=axes, fraction=0.046, pad=0.04, label="share of the true class")
     return figure
 
@@ -108,11 +113,11 @@ def side_by_side(histories: Mapping[str, Sequence[History]], title: str) -> Figu
                     axes.plot(epochs, values, color=colour, linewidth=1.2, label=label)
             _by_epoch(axes)
             axes.legend(fontsize="small")
-        column[0].set_title(name)
+        column[0].set_title(plain(name))
         column[-1].set_xlabel("epoch")
     for axes, metric in zip(panels[:, 0], ("loss", "accuracy"), strict=True):
         axes.set_ylabel(metric)
-    figure.suptitle(title)
+    figure.suptitle(plain(title))
     return figure
 
 
@@ -137,7 +142,7 @@ def gaps(histories: Mapping[str, Sequence[History]], title: str) -> Figure:
                 ]
             )
             epochs = np.arange(1, values.shape[1] + 1)
-            label = f"{name}, last {values[:, -1].mean():+.3f}"
+            label = plain(f"{name}, last {values[:, -1].mean():+.3f}")
             (line,) = axes.plot(epochs, values.mean(axis=0), label=label)
             axes.fill_between(
                 epochs, values.min(axis=0), values.max(axis=0), alpha=0.2, color=line.get_color()
@@ -147,7 +152,7 @@ def gaps(histories: Mapping[str, Sequence[History]], title: str) -> Figure:
         axes.set(xlabel="epoch", ylabel=f"{names[better]} - {names[worse]} {metric}")
         _by_epoch(axes)
         axes.legend()
-    figure.suptitle(f"{title}: gap between training and validation")
+    figure.suptitle(plain(f"{title}: gap between training and validation"))
     return figure
 
 
@@ -173,7 +178,7 @@ def grid(
     used, unused = panels.flat[: len(histories)], panels.flat[len(histories) :]
     for axes, (name, history) in zip(used, histories.items(), strict=True):
         _lines(axes, history, metrics, first)
-        axes.set_title(name, fontsize="medium")
+        axes.set_title(plain(name), fontsize="medium")
     for axes in panels[:, 0]:
         axes.set_ylabel(metrics[0])
     for axes in unused:
@@ -182,7 +187,7 @@ def grid(
     # A legend is filled by columns: each gets a split.
     splits = len({line.get_color() for line in lines.values()})
     figure.legend(lines.values(), lines, loc="outside lower center", ncols=max(splits, 1))
-    figure.suptitle(title)
+    figure.suptitle(plain(title))
     return figure
 
 
@@ -204,7 +209,7 @@ def stopping(history: History, best: int, title: str, first: int = 1) -> Figure:
             axes.axvline(last, color="grey", linestyle="dashed", label=label)
         axes.set_ylabel(metrics[0])
         axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
-    figure.suptitle(title)
+    figure.suptitle(plain(title))
     return figure
 
 

@@ -1,8 +1,11 @@
+import io
 import itertools
 
 import numpy as np
 import pytest
+from matplotlib import cbook
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from tfnets import figures
 
@@ -228,3 +231,22 @@ def test_stopping_without_validation_at_its_best():
     assert list(drawn(loss)) == ["training loss", "test loss"]
     assert list(drawn(accuracy)) == ["training top-1", "test top-1"]
     assert vertical(loss) == vertical(accuracy) == {"best epoch 5": 5}
+
+
+@pytest.mark.parametrize("name", [r"$\frac{$", "a $b$ c", r"\$x$", "$"])
+def test_names_are_no_formulas(name):
+    """Matplotlib draws each as it is; as a formula the first would be an error."""
+    drawn = {
+        "curves": figures.curves(history(0.3, 0.1), name),
+        "confusion matrix": figures.confusion_matrix(np.eye(2), [name, "b"], name),
+        "side by side": figures.side_by_side({name: [history(0.3, 0.1)]}, name),
+        "gaps": figures.gaps({name: [history(0.3, 0.1)]}, name),
+        "grid": figures.grid({name: history(0.3, 0.1)}, ("loss",), name),
+        "stopping": figures.stopping(history(0.3, 0.1), 1, name),
+    }
+    for figure in drawn.values():
+        figure.savefig(io.BytesIO())
+        texts = [each.get_text() for each in figure.findobj(Text) if "$" in each.get_text()]
+        assert texts
+        assert not any(map(cbook.is_math_text, texts))
+        assert all(name in text.replace(r"\$", "$") for text in texts)  # as matplotlib draws them

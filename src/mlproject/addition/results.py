@@ -9,6 +9,7 @@ import keras
 import tfnets.addition
 from mlproject.addition.settings import ALMOST_ALL, Test
 from mlproject.tracking import models, registry, summaries
+from mlproject.tracking.limits import escaped
 from mlproject.tracking.registry import CHAMPION
 from mlproject.tracking.run import Run
 from mlproject.tracking.summaries import count, log_network
@@ -114,7 +115,7 @@ def describe(about: str, evaluated: Evaluated, data: Dataset, run: Run) -> None:
         run: Where to log.
     """
     lines = [
-        f"**{evaluated.accuracy:.4f}** of the sums are right on *{data.name}*, "
+        f"**{evaluated.accuracy:.4f}** of the sums are right on *{escaped(data.name)}*, "
         f"{evaluated.table.total:,} parameters, {about}",
         f"```\n{evaluated}\n```",
     ]

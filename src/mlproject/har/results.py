@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlproject.tracking import summaries
+from mlproject.tracking.limits import escaped
 from mlproject.tracking.run import Run
 from mlproject.tracking.summaries import classes, count, log_confusion, optimizer, sizes
 from tfnets import evaluation, figures, programs, tables, training
@@ -116,7 +117,7 @@ def describe(result: Result, recipe: training.Recipe, data: Dataset, run: Run) -
     trained = result.trained
     lines = [
         f"Test accuracy **{result.metrics['test']['accuracy']:.4f}** at the last step on "
-        f"*{data.name}* ({classes(data)}), {result.table.total:,} parameters, after "
+        f"*{escaped(data.name)}* ({classes(data)}), {result.table.total:,} parameters, after "
         f"{count(len(trained.history), 'epoch')} ({duration(trained.seconds)}) with "
         f"{optimizer(recipe.optimizer, recipe.step)}; the weights are those of epoch "
         f"{trained.best}.",

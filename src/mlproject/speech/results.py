@@ -7,6 +7,7 @@ import numpy as np
 
 import tfnets.speech
 from mlproject.tracking import models, summaries
+from mlproject.tracking.limits import escaped
 from mlproject.tracking.run import Run
 from mlproject.tracking.summaries import classes, log_confusion, log_network, sizes
 from tfnets import evaluation
@@ -79,7 +80,7 @@ def describe(architecture: str, about: str, evaluated: Evaluated, data: Dataset,
     """
     takes = "waveforms of 16 kHz" if data.from_audio else "feature matrices"
     lines = [
-        f"**{architecture}** on *{data.name}* ({classes(data)}): test accuracy "
+        f"**{architecture}** on *{escaped(data.name)}* ({classes(data)}): test accuracy "
         f"**{evaluated.test.metrics['accuracy']:.4f}**, {evaluated.table.total:,} parameters, "
         f"{about}",
         f"Data: {sizes(data)} samples, split {data.split_kind}.",

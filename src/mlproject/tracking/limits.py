@@ -1,5 +1,6 @@
 """Texts made to fit where MLflow limits their length; what is cut off says where all of it is."""
 
+import re
 from collections.abc import Sequence
 
 
@@ -32,6 +33,11 @@ def names(values: Sequence[str], most: int, place: str) -> str:
     start = every[: most - len(end)]
     # Whole names, unless not even one fits.
     return (start.rpartition(", ")[0] or start) + end
+
+
+def escaped(value: str) -> str:
+    """A text that Markdown shows as it is, in a sentence: no emphasis, links, HTML or formulas."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~$!&])", r"\\\1", value)
 
 
 def markdown(value: str, most: int, place: str) -> str:

@@ -45,8 +45,8 @@ def log_confusion(test: evaluation.Judgement, data: Dataset, run: Run) -> None:
 
 
 def classes(data: Dataset) -> str:
-    """``"no, go, down"``, for a sentence; of many the first."""
-    return limits.names(data.classes, 300, CLASSES)
+    """``"no, go, down"``, for a sentence in Markdown; of many the first."""
+    return limits.escaped(limits.names(data.classes, 300, CLASSES))
 
 
 def sizes(data: Dataset) -> str:

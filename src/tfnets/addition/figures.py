@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from tfnets.figures import plain
+
 History = Mapping[int, Mapping[str, float]]  # the metrics that were logged at each step
 
 # What :func:`compared` draws: the validation, and the loss that the training made smaller.
@@ -74,5 +76,5 @@ def _panels(panels: Mapping[str, Sequence[_Line]], title: str) -> Figure:
         else:
             axes.set_ylim(-0.03, 1.03)
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    figure.suptitle(title)
+    figure.suptitle(plain(title))
     return figure

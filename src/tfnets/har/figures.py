@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from tfnets import programs
 from tfnets.dataset import Split
+from tfnets.figures import plain
 
 _MOST = 18  # panels
 _GATES = {1: "", 3: "zrh", 4: "ifco"}  # by how many there are: plain RNN, GRU, LSTM
@@ -35,13 +36,13 @@ def activations(model: keras.Model, split: Split, classes: Sequence[str], title:
     used, unused = panels.flat[: len(numbers)], panels.flat[len(numbers) :]
     for axes, number, state in zip(used, numbers, states, strict=True):
         image = _image(axes, state.T, limit=1)
-        axes.set(title=classes[number], xlabel="time step")
+        axes.set(title=plain(classes[number]), xlabel="time step")
     for axes in panels[:, 0]:
         axes.set_ylabel("unit")
     for axes in unused:
         axes.set_visible(False)
     figure.colorbar(image, ax=panels, label="hidden state", pad=0.01, aspect=15 * rows)
-    figure.suptitle(title)
+    figure.suptitle(plain(title))
     return figure
 
 
@@ -98,7 +99,7 @@ def weights(model: keras.Model, title: str) -> Figure:
     aa.set_title("W_aa: hidden to hidden")
     ax.set_title("W_ax: input to hidden")
     ya.set_title("W_ya: hidden to output")
-    figure.suptitle(title)
+    figure.suptitle(plain(title))
     return figure
 
 
