@@ -1,5 +1,8 @@
 """Runs a group of commands as the whole program: one-line errors, clean ends."""
 
+import contextlib
+import errno
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -42,10 +45,28 @@ def main(
         except MemoryError as error:
             code, status = 1, "FAILED"
             message = f"there is too little memory: {first_line(error)}."
+        except OSError as error:
+            code, message, status = 1, _of_system(error), "FAILED"
         signals.acknowledge()
         message = " ".join(message.split())
-        click.echo(f"Error: {message}", err=True)
+        with contextlib.suppress(OSError):  # nobody can be told
+            click.echo(f"Error: {message}", err=True)
         on_failure(status, message)
     except signals.Interrupted as error:  # while we were ending
         code = error.exit_code
     sys.exit(code)
+
+
+# What writing to a full disk, to a closed pipe or to a vanished terminal gives.
+_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EPIPE, errno.EIO)
+
+
+def _of_system(error: OSError) -> str:
+    """The message for a place or an output that the system refuses; other errors are raised."""
+    if error.filename:
+        return f"cannot use {error.filename}: {error.strerror}."
+    if error.errno not in _OUTPUT:
+        raise error
+    # What is left of the output goes nowhere, or Python would fail with it once more at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return f"cannot write the output: {error.strerror}."

@@ -8,14 +8,14 @@ import time
 from collections.abc import Iterator
 
 import mlflow
-from mlflow.entities import RunStatus
+from mlflow.entities import LoggedModelStatus, RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.utils import name_utils
 from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT, MLFLOW_PROJECT_ENV
 
 from mlproject.process import environment, signals
 from mlproject.tracking import store
-from mlproject.tracking.run import Run, RunReference
+from mlproject.tracking.run import Run, RunReference, discard
 from mlproject.tracking.views import VIEWS
 from tfnets.errors import InputError, first_line
 
@@ -186,8 +186,19 @@ def _end_abandoned(experiment_id: str) -> None:
         )
         for each in running:
             if environment.is_gone(each.data.tags):
+                _discard_pending(experiment_id, each.info.run_id)
                 client.set_tag(each.info.run_id, "error", "its process is gone")
                 client.set_terminated(each.info.run_id, RunStatus.to_string(RunStatus.KILLED))
+
+
+def _discard_pending(experiment_id: str, run_id: str) -> None:
+    """Removes the models of a run that it was about to log when its process went."""
+    found = mlflow.MlflowClient().search_logged_models(
+        [experiment_id], filter_string=f"source_run_id = '{run_id}'"
+    )
+    for model in found:
+        if model.status == LoggedModelStatus.PENDING:
+            discard(model)
 
 
 def use(store: str) -> None:

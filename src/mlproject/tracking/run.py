@@ -1,5 +1,6 @@
 """An active MLflow run, and everything that is logged to it."""
 
+import contextlib
 import functools
 import json
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 import mlflow
 from mlflow.data.dataset_source_registry import get_dataset_source_from_json
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import LoggedModelOutput, Metric
+from mlflow.entities import LoggedModel, LoggedModelOutput, Metric
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.utils.validation import (
@@ -180,7 +181,6 @@ class Run:
         client = mlflow.MlflowClient()
         parameters = client.get_run(self.id).data.params
         made = mlflow.initialize_logged_model(MODEL, source_run_id=self.id, params=parameters)
-        status = "FAILED"
         try:
             about = Model(
                 artifact_path=made.artifact_location,
@@ -195,9 +195,11 @@ class Run:
                 for cache in target.rglob("__pycache__"):
                     shutil.rmtree(cache, ignore_errors=True)
                 client.log_model_artifacts(made.model_id, str(target))
-            status = "READY"
-        finally:
-            client.finalize_logged_model(made.model_id, status)
+            client.finalize_logged_model(made.model_id, "READY")
+        except BaseException:
+            with contextlib.suppress(MlflowException, OSError):  # why it failed matters more
+                discard(made)
+            raise
         client.log_outputs(self.id, [LoggedModelOutput(made.model_id, step=0)])
         # At the time that they have in the run, or they would be there twice.
         of_model = [
@@ -259,6 +261,16 @@ class Run:
         mlflow.set_tag("mlflow.note.content", note)
         if note != text:
             mlflow.log_text(text, "description.md")
+
+
+def discard(model: LoggedModel) -> None:
+    """Removes a model that was not logged to its end, and those of its files that are here."""
+    client = mlflow.MlflowClient()
+    client.finalize_logged_model(model.model_id, "FAILED")
+    client.delete_logged_model(model.model_id)
+    place = model.artifact_location.removeprefix("file://")
+    if "://" not in place:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def parameter(key: str, value: object) -> str:
