@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -27,22 +26,31 @@ with start_run("r", task="speech", stage="train", options={}) as run:
 """
 
 
-def models_of(store):
-    return store.search_logged_models(["0"])
+class Experiment:
+    """One of the test's own: experiment 0 keeps its files where other tests do."""
+
+    def __init__(self, store, folder):
+        self.store, self.folder = store, folder
+        self.id = store.create_experiment("own", artifact_location=str(folder))
+
+    def models(self):
+        return self.store.search_logged_models([self.id])
+
+    def files(self):
+        return [path for path in self.folder.rglob("*") if path.is_file()]
+
+    def runs(self, condition=""):
+        return self.store.search_runs([self.id], condition)
 
 
-def files_of_models(store):
-    root = Path(store.get_experiment("0").artifact_location) / "models"
-    return [path for path in root.rglob("*") if path.is_file()] if root.exists() else []
-
-
-def run_of(store):
-    (run,) = store.search_runs(["0"])
-    return run
+@pytest.fixture
+def experiment(store, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "own")
+    return Experiment(store, tmp_path / "artifacts")
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), InputError("no")])
-def test_half_a_model_is_removed(store, error):
+def test_half_a_model_is_removed(experiment, error):
     def save(folder, about):
         folder.mkdir()
         (folder / "half").touch()
@@ -53,26 +61,26 @@ def test_half_a_model_is_removed(store, error):
         start_run("r", task="speech", stage="train", options={}) as run,
     ):
         run.log_model(save, {})
-    assert run_of(store).info.status == "FAILED"
-    assert models_of(store) == []
-    assert files_of_models(store) == []
+    (run,) = experiment.runs()
+    assert run.info.status == "FAILED"
+    assert experiment.models() == []
+    assert experiment.files() == []
 
 
-def test_a_model_whose_process_was_killed_is_removed_by_the_next_start(store):
+def test_a_model_whose_process_was_killed_is_removed_by_the_next_start(experiment):
     done = subprocess.run([sys.executable, "-c", KILLED, "here"], check=False)
     assert done.returncode == -signal.SIGKILL
-    assert [str(model.status) for model in models_of(store)] == ["PENDING"]
+    assert [str(model.status) for model in experiment.models()] == ["PENDING"]
     with start_run("next", task="speech", stage="train", options={}):
         pass
-    assert models_of(store) == []
-    assert files_of_models(store) == []
-    (killed,) = store.search_runs(["0"], "attributes.status = 'KILLED'")
+    assert experiment.models() == []
+    assert experiment.files() == []
+    (killed,) = experiment.runs("attributes.status = 'KILLED'")
     assert killed.data.tags["error"] == "its process is gone"
 
 
-def test_an_artifact_folder_that_cannot_be_written_to_is_named(store):
-    root = Path(store.get_experiment("0").artifact_location)
-    root.parent.mkdir(parents=True, exist_ok=True)
+def test_an_artifact_folder_that_cannot_be_written_to_is_named(experiment):
+    root = experiment.folder
     root.write_text("a file where the folder has to be")
     with (
         pytest.raises(InputError, match=f"^cannot log to {root}") as caught,
@@ -80,8 +88,9 @@ def test_an_artifact_folder_that_cannot_be_written_to_is_named(store):
     ):
         run.log_text("x", "x.txt")
     assert "\n" not in str(caught.value)
-    assert run_of(store).info.status == "FAILED"
-    assert run_of(store).data.tags["error"] == str(caught.value)
+    (run,) = experiment.runs()
+    assert run.info.status == "FAILED"
+    assert run.data.tags["error"] == str(caught.value)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
