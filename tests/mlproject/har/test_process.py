@@ -1,6 +1,7 @@
 """What only shows in processes of their own: the whole story, dying workers, other clusters."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -119,17 +120,27 @@ def tls_of_the_docs(folder):
     return {name: value.replace("~/dask", str(folder)) for name, value in found.items()}
 
 
+def address_in(file):
+    """The address in a scheduler's file, once it is written."""
+    try:
+        return json.loads(file.read_text())["address"]
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
 @pytest.mark.slow
 def test_a_cluster_by_hand_and_a_server_on_postgresql(store, start, windows, tmp_path):
     """The whole of ``har`` and a study through them, as docs/running.md says."""
     tls = tls_of_the_docs(tmp_path)
-    port = free_port()
-    address = f"tls://127.0.0.1:{port}"
     with contextlib.ExitStack() as stack:
         database = stack.enter_context(servers.postgresql())
         uri = stack.enter_context(servers.mlflow_server(start, database, tmp_path / "artifacts"))
-        words = ("--host", "127.0.0.1", "--port", str(port), "--protocol", "tls")
-        start("dask", "scheduler", *words, "--no-dashboard", **tls)
+        # A port of the scheduler's own choice: one that is free now another cluster may take.
+        file = tmp_path / "scheduler.json"
+        words = ("--host", "127.0.0.1", "--port", "0", "--protocol", "tls", "--no-dashboard")
+        scheduler = start("dask", "scheduler", *words, "--scheduler-file", str(file), **tls)
+        address = wait_for(lambda: address_in(file), "the scheduler's start", scheduler)
+        assert address.startswith("tls://127.0.0.1:")
         for _ in range(2):
             words = (address, "--nthreads", "1", "--nworkers", "1", "--no-dashboard")
             start("dask", "worker", *words, "--host", "127.0.0.1", **tls, MLFLOW_TRACKING_URI=uri)
