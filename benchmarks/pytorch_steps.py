@@ -12,7 +12,7 @@ from torch import nn
 class Speech(nn.Module):
     """The three networks of the speech reports."""
 
-    def __init__(self, model: str, channels_last: bool):
+    def __init__(self, model: str, channels_last: bool, classes: int = 3):
         super().__init__()
         self.model = model
         if model == "gru":
@@ -31,7 +31,7 @@ class Speech(nn.Module):
         layers = []
         for inputs, outputs in itertools.pairwise(sizes):
             layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-        self.head = nn.Sequential(*layers, nn.Linear(128, 3))
+        self.head = nn.Sequential(*layers, nn.Linear(128, classes))
         if model == "cnn":
             self.to(memory_format=self.memory_format)
 

@@ -30,6 +30,14 @@ def pytest_itemcollected(item):
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_the_tests(tmp_path_factory):
     os.environ["TFNETS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["TFNETS_STATE"] = str(tmp_path_factory.mktemp("state"))
+
+
+@pytest.fixture(autouse=True)
+def _environment_of_a_test():
+    """What a test or a command that it calls in this process sets ends with it."""
+    with mock.patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture
@@ -41,14 +49,14 @@ def fresh_cache(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def write_clip():
-    """Writes a tone as a 16 kHz mono clip: the pitch tells the words apart."""
-    from tfnets.speech import wav
+    """Writes a tone as a 16 kHz mono 16-bit clip: the pitch tells the words apart."""
+    from tfnets.speech import audio
 
     def write(path, hertz=400.0, samples=16_000, seed=0):
         noise = np.random.default_rng(seed).normal(scale=300, size=samples)
         tone = 8_000 * np.sin(2 * np.pi * hertz * np.arange(samples) / 16_000)
         path.parent.mkdir(parents=True, exist_ok=True)
-        wav.write(path, (tone + noise).astype(np.int16))
+        audio.write(path, (tone + noise).astype(np.int16))
 
     return write
 

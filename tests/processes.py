@@ -129,10 +129,10 @@ def serve(start, uri):
     server = start(*words, "-p", str(port))
     wait_for(lambda: is_up(f"http://127.0.0.1:{port}/ping"), "the server's start", server)
 
-    def ask(inputs, key="inputs"):
+    def ask(inputs, key="inputs", body=None):
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}/invocations",
-            data=json.dumps({key: inputs}).encode(),
+            data=body or json.dumps({key: inputs}).encode(),
             headers={"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
@@ -143,12 +143,17 @@ def serve(start, uri):
 
 def ask_as_a_server_does(uri, inputs):
     """What ``mlflow models serve`` answers, computed here by the function that it calls."""
+    status, answer = post_as_to_a_server(uri, json.dumps({"inputs": inputs}))
+    assert status == 200
+    return answer["predictions"]
+
+
+def post_as_to_a_server(uri, body):
+    """The status and the JSON that ``mlflow models serve`` answers to a request's body."""
     model = mlflow.pyfunc.load_model(uri)
-    body = json.dumps({"inputs": inputs})
     schema = model.metadata.get_input_schema()
     answer = scoring_server.invocations(body, "application/json", model, schema)
-    assert answer.status == 200
-    return json.loads(answer.response)["predictions"]
+    return answer.status, json.loads(answer.response)
 
 
 def where_nothing_is_installed(code, folder):

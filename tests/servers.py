@@ -56,17 +56,16 @@ def postgresql():
         shutil.rmtree(folder)
 
 
-@contextlib.contextmanager
-def mlflow_server(start, store, folder):
-    """An MLflow server, through which artifacts go, too; its address."""
-    port = free_port()
+def mlflow_server(start, store, folder, port=None):
+    """Starts an MLflow server, through which artifacts go, too; its address and process."""
+    port = port or free_port()
     uri = f"http://127.0.0.1:{port}"
     words = ["--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
     words += ["--backend-store-uri", store, "--artifacts-destination", str(folder)]
     # Of the processes that it starts for jobs of its own nothing is asked here.
     server = start("mlflow", "server", *words, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
     wait_for(lambda: is_up(f"{uri}/health"), "the server's start", server)
-    yield uri
+    return uri, server
 
 
 def certificates(folder):

@@ -1,6 +1,6 @@
 """``python -m mlproject`` is ``tfnets``."""
 
-from mlproject.cli import main
+from mlproject.start import main
 
 if __name__ == "__main__":
     main()

@@ -9,6 +9,7 @@ from click.shell_completion import get_completion_class
 
 from mlproject.addition.commands import cli as addition
 from mlproject.har.commands import cli as har
+from mlproject.process.imports import late_imports
 from mlproject.speech.commands import cli as speech
 from mlproject.tracking import task
 
@@ -61,6 +62,36 @@ def cli(context: click.Context) -> None:
 
 for name, commands in _TASKS.items():
     cli.add_command(commands, name)
+
+
+@cli.command("recover")
+def recover() -> None:
+    """Send what runs could not log because their store was away.
+
+    A run whose store is locked or gone keeps its points in a file of this user's state folder
+    until the store answers. A run that ended before that leaves the file; this sends the points
+    of all such files, ends their runs as they ended, and deletes what was sent.
+    """
+    with late_imports(tensorflow=False):
+        from mlproject.tracking import recovery
+    recovery.recover()
+
+
+@cli.command("report")
+@click.option(
+    "--out", default="report.html", help="File to write: .html (one page, figures in it) or .md."
+)
+@click.option("--results", type=click.Path(), help="Recorded results to show, not the store's.")
+@click.option("--save", type=click.Path(), help="Also record the results, as JSON.")
+def report(out: str, results: str | None, save: str | None) -> None:
+    """Write one page with what the store holds, beside the published results.
+
+    Of each command with other options the newest finished run: its tables, how they compare with
+    the reports', figures, data, versions and the command that makes it again.
+    """
+    with late_imports(tensorflow=False):
+        from mlproject.report.command import report as write
+    click.echo(write(_TASKS, out, results, save))
 
 
 @cli.command("completion")

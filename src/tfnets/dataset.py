@@ -33,6 +33,20 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Varied(Split):
+    """A training split whose samples are changed anew for every epoch (augmentation).
+
+    Attributes:
+        change: ``(x, generator)`` -> the samples of an epoch, of the same shape; these are what
+            the network sees, and what the other splits' samples are like.
+    """
+
+    change: Callable[[np.ndarray, np.random.Generator], np.ndarray] = field(
+        default=lambda x, generator: x
+    )
+
+
+@dataclass(frozen=True)
 class Stream:
     """A training split that is drawn anew for every epoch, without an end.
 
@@ -58,8 +72,10 @@ class Dataset:
             source's training data, also what was held out of it.
         mean, std: What the samples were standardised with; None before
             :meth:`standardise`.
+        channels: Mean and deviation of each channel, where :meth:`standardise_channels` was used.
         from_audio: Whether the samples are our own features of audio, so that a model
             can be deployed that starts from waveforms.
+        level: What these are relative to (:mod:`tfnets.speech.level`).
         seconds: What took how long while loading, by name.
     """
 
@@ -74,7 +90,9 @@ class Dataset:
     standardised_by: tuple[str, ...] = ("train",)
     mean: float | None = None
     std: float | None = None
+    channels: tuple[tuple[float, float], ...] = ()
     from_audio: bool = False
+    level: str = "none"
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -118,6 +136,27 @@ class Dataset:
             scaled[name] = replace(split, x=x)
         return replace(self, **scaled, mean=mean, std=std)
 
+    def standardise_channels(self) -> "Dataset":
+        """The data set with (x - mean) / std of each channel, the last dimension.
+
+        Raises:
+            InputError: If a channel has one value in all training samples.
+        """
+        x = np.concatenate([self.splits[name].x for name in self.standardised_by])
+        axes = tuple(range(x.ndim - 1))
+        mean, std = x.mean(axes, dtype=np.float64), x.std(axes, dtype=np.float64)
+        for channel in np.flatnonzero(~(std > 0)):
+            raise InputError(
+                f"{self.source}: channel {channel} has the same value {mean[channel]:g} in all "
+                "training samples; it cannot be standardised."
+            )
+        scaled: dict[str, Any] = {
+            name: replace(split, x=((split.x - mean) / std).astype(np.float32))
+            for name, split in self.splits.items()
+        }
+        channels = tuple(zip(mean.tolist(), std.tolist(), strict=True))
+        return replace(self, **scaled, channels=channels)
+
     def check(self) -> "Dataset":
         """The data set, if a network can be trained and judged on it.
 
@@ -127,7 +166,7 @@ class Dataset:
 
         Raises:
             InputError: For an empty split, fewer than two classes, a name that is there
-                twice or cannot be shown, a class without samples in a split, labels that
+                twice or cannot be shown, a class without samples to train or to test, labels that
                 do not match the classes or the samples, samples of several shapes, NaN or
                 infinite values among samples or labels, or a group (speaker, subject) that
                 is in more than one split or missing.
@@ -176,10 +215,10 @@ class Dataset:
         y = whole(y, row_of(f"{self.source}: {name}.y"), 0, len(self.classes) - 1)
         counts = np.bincount(y, minlength=len(self.classes))
         missing = [c for c, n in zip(self.classes, counts, strict=True) if not n]
-        if missing:
+        if missing and name != "val":
             raise InputError(
                 f"{self.source}: class {missing[0]!r} has no samples in the {name} split; "
-                "every class needs some in every split."
+                "every class needs some to be trained and to be tested."
             )
         if x is split.x and y.dtype == np.asarray(split.y).dtype:
             return split

@@ -11,7 +11,7 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from tfnets import programs
+from tfnets import calibration, programs
 from tfnets.dataset import Split
 
 
@@ -35,29 +35,55 @@ class Evaluation(Judgement):
     """Judgement of a classifier on one split.
 
     Attributes:
-        metrics: ``loss`` (mean cross-entropy, natural logarithm), ``accuracy`` (top-1)
-            and, with more than two classes, ``top2``.
+        metrics: ``loss`` (mean cross-entropy, natural logarithm), ``accuracy`` (top-1), ``ece``
+            (expected calibration error, :mod:`tfnets.calibration`) and, with more than two
+            classes, ``top2``.
+        reliability: How often it is right by how sure it is, by columns.
     """
 
     metrics: dict[str, float]
+    reliability: dict[str, list]
 
 
 def evaluate(
-    model: keras.Model, split: Split, classes: Sequence[str], batch_size: int = 1024
+    model: keras.Model,
+    split: Split,
+    classes: Sequence[str],
+    batch_size: int = 1024,
+    temperature: float = 1.0,
 ) -> Evaluation:
-    """Evaluates a classifier that answers with class probabilities ``(n, classes)``."""
+    """Evaluates a classifier that answers with class probabilities ``(n, classes)``.
+
+    Args:
+        model: The classifier.
+        split: What to evaluate it on.
+        classes: Class names.
+        batch_size: How many samples are computed at once.
+        temperature: At which its probabilities are exported.
+    """
     probabilities = programs.predict(model, split.x, batch_size)
+    if temperature != 1:
+        probabilities = calibration.scaled(probabilities, temperature)
+    return of_probabilities(probabilities, split, classes)
+
+
+def of_probabilities(
+    probabilities: np.ndarray, split: Split, classes: Sequence[str]
+) -> Evaluation:
+    """Evaluates probabilities ``(n, classes)`` for a split."""
     predicted = probabilities.argmax(axis=1)
     true = probabilities[np.arange(len(split)), split.y].astype(np.float64)
     metrics = {
         "loss": float(-np.log(np.clip(true, 1e-7, None)).mean()),
         "accuracy": float((predicted == split.y).mean()),
+        "ece": calibration.calibration_error(probabilities, split.y),
     }
     if len(classes) > 2:
         labels = np.arange(len(classes))
         metrics["top2"] = float(top_k_accuracy_score(split.y, probabilities, k=2, labels=labels))
     judgement = judge(predicted, split, classes)
-    return Evaluation(judgement.confusion, judgement.by_class, metrics)
+    reliability = calibration.reliability(probabilities, split.y)
+    return Evaluation(judgement.confusion, judgement.by_class, metrics, reliability)
 
 
 def judge(predicted: np.ndarray, split: Split, classes: Sequence[str]) -> Judgement:
@@ -69,3 +95,15 @@ def judge(predicted: np.ndarray, split: Split, classes: Sequence[str]) -> Judgem
     by_class = {"class": list(classes)}
     by_class |= {k: values.tolist() for k, values in zip(columns, by_number, strict=True)}
     return Judgement(confusion_matrix(split.y, predicted, labels=labels), by_class)
+
+
+def mistakes(scores: np.ndarray, y: np.ndarray, most: int = 10) -> np.ndarray:
+    """Numbers of the samples that are wrong with the highest score, the most certain first.
+
+    Args:
+        scores: Of each class, ``(n, classes)``.
+        y: The true classes, ``(n,)``.
+        most: How many at most.
+    """
+    wrong = np.flatnonzero(scores.argmax(axis=1) != y)
+    return wrong[np.argsort(-scores[wrong].max(axis=1), kind="stable")][:most]

@@ -36,3 +36,34 @@ class Finite(keras.layers.Layer):
     def compute_output_shape(self, values_shape):
         """The same shape."""
         return values_shape
+
+
+@keras.saving.register_keras_serializable(package="tfnets")
+class Temperature(keras.layers.Layer):
+    """Probabilities at another temperature: softmax(log p / T) (:mod:`tfnets.calibration`).
+
+    Args:
+        temperature: T; 1 changes nothing, more makes less sure.
+
+    Call arguments:
+        probabilities: ``(batch, classes)``.
+
+    Returns:
+        The same shape.
+    """
+
+    def __init__(self, temperature: float, **keywords):
+        super().__init__(**keywords)
+        self.temperature = temperature
+
+    def call(self, probabilities):
+        """Keras calls it."""
+        return ops.softmax(ops.log(ops.maximum(probabilities, 1e-30)) / self.temperature)
+
+    def compute_output_shape(self, probabilities_shape):
+        """The same shape."""
+        return probabilities_shape
+
+    def get_config(self) -> dict:
+        """Keras calls it."""
+        return super().get_config() | {"temperature": self.temperature}

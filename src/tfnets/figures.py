@@ -5,8 +5,11 @@ from itertools import cycle
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from tfnets.evidence import Ranks
 
 History = Sequence[Mapping[str, float]]  # the metrics of each epoch
 
@@ -89,6 +92,214 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> 
     axes.set(xlabel="predicted", ylabel="true")
     figure.suptitle(plain(title), fontsize="medium")
     figure.colorbar(image, ax=axes, fraction=0.046, pad=0.04, label="share of the true class")
+    return figure
+
+
+def reliability(table: Mapping[str, Sequence[float]], error: float, title: str) -> Figure:
+    """How often a classifier is right by how sure it is; on the diagonal it says the truth.
+
+    Args:
+        table: From :func:`tfnets.calibration.reliability`.
+        error: Expected calibration error.
+        title: What was judged.
+    """
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="grey", linestyle="dashed", label="as sure as right")
+    sizes = np.array(table["samples"], float)
+    axes.plot(table["confidence"], table["accuracy"], color="tab:blue", linewidth=1)
+    axes.scatter(
+        table["confidence"],
+        table["accuracy"],
+        s=20 + 280 * sizes / sizes.max(),
+        color="tab:blue",
+        alpha=0.6,
+        label="area: how many",
+    )
+    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.02))
+    axes.legend(title=f"calibration error {error:.3f}")
+    figure.suptitle(plain(title))
+    return figure
+
+
+def by_condition(
+    panels: Mapping[str, tuple[Sequence[float], Sequence[float]]], level: float, title: str
+) -> Figure:
+    """Accuracy by how strongly clips were changed, a panel for each kind.
+
+    Args:
+        panels: By the kind with its unit, values and accuracies.
+        level: Accuracy of the clips as they are, a line in each panel.
+        title: What was judged.
+    """
+    columns = 4
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(3.2 * columns, 2.8 * rows), layout="constrained")
+    every = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    for axes, (name, (values, accuracies)) in zip(every, panels.items(), strict=False):
+        places = range(len(values))
+        axes.plot(places, accuracies, marker="o", color="tab:blue")
+        axes.axhline(level, color="grey", linestyle="dashed")
+        axes.set_xticks(list(places), [f"{value:g}" for value in values])
+        axes.set(xlabel=name, ylim=(0, 1.02))
+    for axes in every[len(panels) :]:
+        axes.set_visible(False)
+    every[0].set_ylabel("accuracy")
+    figure.suptitle(plain(title))
+    return figure
+
+
+def by_person(accuracies: Mapping[str, Mapping[str, float]], title: str) -> Figure:
+    """Each person's accuracy by each configuration, the means as lines.
+
+    Args:
+        accuracies: By configuration and person.
+        title: What was tested.
+    """
+    people = list(dict.fromkeys(who for each in accuracies.values() for who in each))
+    width = min(max(6.0, 2.5 + 0.35 * len(people)), _LARGEST)
+    height = 4.2 + 0.25 * len(accuracies)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    for number, (name, of_people) in enumerate(accuracies.items()):
+        color = f"C{number % 10}"
+        places = [people.index(who) for who in of_people]
+        axes.plot(places, list(of_people.values()), "o", color=color, label=plain(name))
+        axes.axhline(float(np.mean(list(of_people.values()))), color=color, linewidth=1)
+    every = max(1, len(people) // 40)
+    shown = [plain(who if len(who) <= 12 else f"{who[:11]}…") for who in people[::every]]
+    axes.set_xticks(range(0, len(people), every), shown, rotation=90 if len(people) > 8 else 0)
+    axes.set(xlabel="person tested on", ylabel="accuracy (line: mean)", ylim=(0, 1.02))
+    figure.legend(loc="outside lower center", ncols=1)
+    figure.suptitle(plain(title))
+    return figure
+
+
+def parallel_coordinates(
+    points: Mapping[str, Sequence],
+    logarithmic: Mapping[str, bool],
+    values: Sequence[float],
+    title: str,
+) -> Figure:
+    """Trials as lines through their options; the last axis, and the colour, is the accuracy.
+
+    Args:
+        points: By option the value that each trial has.
+        logarithmic: Which options are shown on a logarithmic scale.
+        values: Accuracy of each trial.
+        title: What was searched.
+    """
+    figure = Figure(figsize=(2.4 + 1.8 * (len(points) + 1), 4.6), layout="constrained")
+    axes = figure.subplots()
+    columns = [_placed(each, logarithmic[name]) for name, each in points.items()]
+    columns.append(_placed(values, False))
+    low, high = min(values), max(values)
+    places = range(len(columns))
+    for number in np.argsort(values):  # the best on top
+        share = (values[number] - low) / (high - low) if high > low else 1.0
+        heights = [heights[number] for heights, _ in columns]
+        axes.plot(places, heights, color=colormaps["viridis"](share), alpha=0.8)
+    for place, (_, marks) in zip(places, columns, strict=True):
+        axes.axvline(place, color="grey", linewidth=1)
+        for height, label in marks:
+            axes.annotate(
+                plain(label),
+                (place, height),
+                xytext=(3, 0),
+                textcoords="offset points",
+                fontsize=8,
+            )
+    axes.set_xticks(places, [plain(name) for name in (*points, "validation accuracy")])
+    axes.set(yticks=[], ylim=(-0.05, 1.05), xlim=(-0.2, len(columns) - 0.4))
+    figure.suptitle(plain(title))
+    return figure
+
+
+def _placed(values: Sequence, logarithmic: bool) -> tuple[list[float], list[tuple[float, str]]]:
+    """Heights from 0 to 1 of values on their axis, and what stands beside it where."""
+    if all(isinstance(each, int | float) and not isinstance(each, bool) for each in values):
+        numbers = np.log(values) if logarithmic else np.asarray(values, float)
+        low, high = float(numbers.min()), float(numbers.max())
+        heights = (numbers - low) / (high - low) if high > low else np.full(len(numbers), 0.5)
+        ends = {
+            float(height): f"{value:.4g}" for height, value in zip(heights, values, strict=True)
+        }
+        marks = [(height, ends[height]) for height in (min(ends), max(ends))]
+        return heights.tolist(), marks
+    names = sorted(set(map(str, values)))
+    height_of = {name: (n + 0.5) / len(names) for n, name in enumerate(names)}
+    return [height_of[str(each)] for each in values], [(h, n) for n, h in height_of.items()]
+
+
+def bars(shares: Mapping[str, float], label: str, title: str) -> Figure:
+    """Shares of a whole as horizontal bars, the largest on top.
+
+    Args:
+        shares: By name.
+        label: What they are shares of.
+        title: What they are about.
+    """
+    figure = Figure(figsize=(7, 1.6 + 0.35 * len(shares)), layout="constrained")
+    axes = figure.subplots()
+    names = sorted(shares, key=lambda name: shares[name])
+    axes.barh([plain(name) for name in names], [shares[name] for name in names], color="tab:blue")
+    axes.set(xlabel=label, xlim=(0, 1))
+    figure.suptitle(plain(title))
+    return figure
+
+
+def critical_difference(ranked: Ranks, title: str) -> Figure:
+    """Average ranks on a line; bars join what is not separated (Demsar 2006, figure 1).
+
+    Args:
+        ranked: From :func:`tfnets.evidence.ranks`.
+        title: What was compared.
+    """
+    count = len(ranked.average)
+    figure = Figure(figsize=(9, 1.8 + 0.32 * (count + len(ranked.groups))), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlim=(0.8, count + 0.2), xlabel="average rank over people (1 is best)")
+    for place, (name, rank) in enumerate(ranked.average.items(), 1):
+        axes.plot([rank, rank], [0, place], color="grey", linewidth=1)
+        axes.annotate(
+            plain(f"{name}, {rank:.2f}"), (rank, place), xytext=(3, 0), textcoords="offset points"
+        )
+        axes.plot(rank, 0, "o", color="black")
+    for level, group in enumerate(ranked.groups, 1):
+        ends = ranked.average[group[0]], ranked.average[group[-1]]
+        axes.plot(ends, [-0.35 * level] * 2, color="tab:red", linewidth=4, solid_capstyle="butt")
+    axes.set(ylim=(-0.35 * (len(ranked.groups) + 1), count + 1), yticks=[])
+    for side in ("left", "right", "top"):
+        axes.spines[side].set_visible(False)
+    critical = f"critical difference {ranked.critical:.2f}, {ranked.people} people"
+    figure.suptitle(plain(f"{title}\n{critical}; red: not separated"))
+    return figure
+
+
+def spectrograms(x: np.ndarray, labels: Sequence[str], title: str) -> Figure:
+    """Log-mel matrices side by side, up to five a row, brighter is louder.
+
+    Args:
+        x: The matrices, ``(n, frames, bands)``.
+        labels: What stands above each.
+        title: What they are.
+    """
+    columns = min(len(x), 5)
+    rows = -(-len(x) // columns)
+    frames, bands = x.shape[1:]
+    wide, high = frames + 6, bands + 10  # with room for the labels
+    sheet = np.full((rows * high, columns * wide), np.nan)
+    for number, matrix in enumerate(x):
+        top, left = (number // columns) * high + 10, (number % columns) * wide
+        sheet[top : top + bands, left : left + frames] = matrix.T[::-1]
+    figure = Figure(figsize=(2.6 * columns, 0.6 + 1.7 * rows), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(sheet, aspect="auto", cmap="magma", interpolation="nearest")
+    for number, label in enumerate(labels):
+        place = (number % columns) * wide, (number // columns) * high + 8
+        axes.text(*place, plain(label), fontsize=8)
+    axes.set_axis_off()
+    figure.suptitle(plain(title), fontsize="medium")
     return figure
 
 

@@ -1,17 +1,32 @@
 """Ready matrices from an .npz file: the form in which the course hands out its data."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from tfnets.arrays import finite, from_one_hot, read_npz, row_of, whole
+from tfnets.arrays import (
+    Declared,
+    Place,
+    declared_npz,
+    finite,
+    from_one_hot,
+    load_npz,
+    readable,
+    row_of,
+    whole,
+)
 from tfnets.dataset import SPLITS, Dataset, Split
-from tfnets.errors import InputError, first_line
+from tfnets.errors import InputError
 
 _MOST_CLASSES = 100_000
+
+_NEEDED = ("x_train", "y_train", "x_test", "y_test")
+_SUBJECTS = ("subjects_train", "subjects_val", "subjects_test")
+_ALL = (*_NEEDED, "x_val", "y_val", "classes", *_SUBJECTS)
 
 
 def from_npz(path: Path, validation_fraction: float = 0.1) -> Dataset:
@@ -20,31 +35,23 @@ def from_npz(path: Path, validation_fraction: float = 0.1) -> Dataset:
     Args:
         path: The file, with ``x_train``, ``y_train``, ``x_test``, ``y_test`` and, if there
             are, ``x_val``, ``y_val`` and ``classes``: matrices ``(n, time, features)``,
-            labels as class numbers or one-hot.
+            labels as class numbers, one-hot or names; and ``subjects_train``,
+            ``subjects_val``, ``subjects_test``, who each is of.
         validation_fraction: Share of the training data to hold out, the same of each class,
             where the file has no validation data; 0 for none.
 
     Raises:
         InputError: For a file that cannot be read, or lacks an array, or has another kind.
     """
-    arrays = _read_npz(path)
-    needed = ("x_train", "y_train", "x_test", "y_test")
-    missing = [key for key in needed if key not in arrays]
-    if missing:
-        raise InputError(
-            f"{path} has no array {missing[0]!r}; it needs {', '.join(needed)} and has: "
-            f"{', '.join(sorted(arrays)) or 'none'}."
-        )
-    if ("x_val" in arrays) != ("y_val" in arrays):
-        raise InputError(f"{path} has only one of x_val and y_val; give both or neither.")
+    arrays = _read(path)
     given = [split for split in SPLITS if f"x_{split}" in arrays]
-    classes = _names(path, arrays["classes"]) if "classes" in arrays else ()
     # Before anything is held out: what is wrong is named by its place in the file.
-    x = {split: _samples(path, f"x_{split}", arrays) for split in given}
-    y = {split: _labels(path, f"y_{split}", arrays, len(classes)) for split in given}
-    if not classes:
-        most = max((int(labels.max()) for labels in y.values() if len(labels)), default=0)
-        classes = tuple(str(number) for number in range(most + 1))
+    x = {split: finite(arrays[f"x_{split}"], row_of(f"{path}: x_{split}")) for split in given}
+    labels, classes = numbered(
+        {f"y_{split}": arrays[f"y_{split}"] for split in given}, arrays.get("classes"), path
+    )
+    y = {split: labels[f"y_{split}"] for split in given}
+    who = {split: arrays.get(f"subjects_{split}") for split in given}
     kind = "as given in the file"
     training: tuple[str, ...] = ("train",)
     if "val" not in given and validation_fraction:
@@ -58,7 +65,12 @@ def from_npz(path: Path, validation_fraction: float = 0.1) -> Dataset:
     for split in [split for split in SPLITS if split in x]:
         digest.update(x[split].data)
         digest.update(y[split].data)
-        splits[split] = Split(np.ascontiguousarray(x[split]), y[split])
+        of = None if "val" not in given and split == "val" else who.get(split)
+        if of is not None and split == "train" and len(of) != len(y["train"]):
+            of = None  # some were held out
+        splits[split] = Split(
+            np.ascontiguousarray(x[split]), y[split], None if of is None else of.astype(str)
+        )
     return Dataset(
         name=path.stem,
         source=str(path.resolve()),
@@ -70,50 +82,106 @@ def from_npz(path: Path, validation_fraction: float = 0.1) -> Dataset:
     )
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays that we need, once all are known to have their kind and shape."""
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(f"data file {str(path)!r} {what}; expected an .npz file.")
-    try:
-        return read_npz(path)
-    except Exception as error:  # what NumPy and zlib make of a damaged file can be anything
+    with readable(f"{path} is not a readable .npz file of plain arrays"):
+        there = declared_npz(path)
+        _check(path, there)
+        return load_npz(path, [name for name in there if name in _ALL])
+
+
+def _check(path: Path, there: dict[str, Declared]) -> None:
+    missing = [key for key in _NEEDED if key not in there]
+    if missing:
         raise InputError(
-            f"{path} is not a readable .npz file of plain arrays: {first_line(error)}."
-        ) from None
-
-
-def _names(path: Path, classes: np.ndarray) -> tuple[str, ...]:
-    if classes.ndim != 1 or not len(classes) or classes.dtype.kind not in "USiu":
+            f"{path} has no array {missing[0]!r}; it needs {', '.join(_NEEDED)} and has: "
+            f"{', '.join(sorted(there)) or 'none'}."
+        )
+    if ("x_val" in there) != ("y_val" in there):
+        raise InputError(f"{path} has only one of x_val and y_val; give both or neither.")
+    if (classes := there.get("classes")) is not None and (
+        classes.ndim != 1 or not len(classes) or classes.dtype.kind not in "USiu"
+    ):
         raise InputError(
             f"{path}: classes has shape {classes.shape} and dtype {classes.dtype}; "
             "expected names (classes,)."
         )
+    for split in SPLITS:
+        if f"x_{split}" in there:
+            check_samples(path, f"x_{split}", there[f"x_{split}"])
+            check_labels(path, f"y_{split}", there[f"y_{split}"])
+
+
+def numbered(
+    labels: Mapping[str, np.ndarray], classes: np.ndarray | None, path: Path
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Labels of any form as class numbers, and the classes' names.
+
+    Args:
+        labels: By the arrays' names: class numbers ``(n,)``, one-hot rows, or names.
+        classes: Names of the classes; None for the labels' own, sorted, or for the numbers.
+        path: The file that they are of.
+
+    Raises:
+        InputError: For a label that is no class.
+    """
+    names = () if classes is None else _names(classes)
+    if any(each.dtype.kind in "US" for each in labels.values()):
+        texts = {name: np.array(_names(each)) for name, each in labels.items()}
+        names = names or tuple(sorted({text for each in texts.values() for text in each.tolist()}))
+        number = {text: n for n, text in enumerate(names)}
+        for name, each in texts.items():
+            for row, text in enumerate(each.tolist()):
+                if text not in number:
+                    raise InputError(
+                        f"{path}: {name}[{row}] is {text!r}; expected one of {', '.join(names)}."
+                    )
+        return {
+            name: np.array([number[text] for text in each.tolist()], np.int32)
+            for name, each in texts.items()
+        }, names
+    found = {
+        name: _labels(each, row_of(f"{path}: {name}"), len(names)) for name, each in labels.items()
+    }
+    if not names:
+        most = max((int(each.max()) for each in found.values() if len(each)), default=0)
+        names = tuple(str(number) for number in range(most + 1))
+    return found, names
+
+
+def check_samples(path: Path, key: str, x: Declared) -> None:
+    """Raises InputError for an array that holds no samples."""
+    if x.ndim != 3 or 0 in x.shape[1:]:
+        raise InputError(f"{path}: {key} has shape {x.shape}; expected (n, time, features).")
+    if x.dtype.kind not in "fiu":
+        raise InputError(f"{path}: {key} has dtype {x.dtype}; expected real numbers.")
+
+
+def check_labels(path: Path, key: str, y: Declared) -> None:
+    """Raises InputError for an array that holds no labels."""
+    numbers = y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1)
+    one_hot = y.ndim == 2 and y.shape[1] > 0
+    if not (numbers and y.dtype.kind in "fiuUS") and not (one_hot and y.dtype.kind in "fiub"):
+        raise InputError(
+            f"{path}: {key} has shape {y.shape} and dtype {y.dtype}; expected "
+            "class numbers or names (n,), or one-hot rows (n, classes)."
+        )
+
+
+def _names(classes: np.ndarray) -> tuple[str, ...]:
     if classes.dtype.kind == "S":
         classes = np.char.decode(classes, "utf-8", "replace")
     return tuple(str(name) for name in classes)
 
 
-def _samples(path: Path, key: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
-    x = arrays[key]
-    if x.ndim != 3 or 0 in x.shape[1:]:
-        raise InputError(f"{path}: {key} has shape {x.shape}; expected (n, time, features).")
-    if x.dtype.kind not in "fiu":
-        raise InputError(f"{path}: {key} has dtype {x.dtype}; expected real numbers.")
-    return finite(x, row_of(f"{path}: {key}"))
-
-
-def _labels(path: Path, key: str, arrays: dict[str, np.ndarray], classes: int) -> np.ndarray:
-    y = arrays[key]
-    place = row_of(f"{path}: {key}")
-    if y.ndim == 2 and y.shape[1] == 1:
+def _labels(y: np.ndarray, place: Place, classes: int) -> np.ndarray:
+    if y.ndim == 2 and y.shape[1] == 1 and y.dtype.kind != "b":
         y = y[:, 0]
-    if y.ndim == 2 and y.shape[1] and y.dtype.kind in "fiub":
+    if y.ndim == 2:
         y = from_one_hot(y, place)
-    if y.ndim != 1 or y.dtype.kind not in "fiu":
-        raise InputError(
-            f"{path}: {key} has shape {arrays[key].shape} and dtype {y.dtype}; expected "
-            "class numbers (n,) or one-hot rows (n, classes)."
-        )
     return whole(y, place, 0, (classes or _MOST_CLASSES) - 1)
 
 

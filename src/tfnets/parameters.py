@@ -21,8 +21,10 @@ from dataclasses import dataclass
 from math import floor, prod
 
 import keras
+import psutil
 
 from tfnets import tables
+from tfnets.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,31 @@ def recurrent(inputs: int, units: int, gates: int = 1, biases: int = 1) -> str:
     """
     factor = f"*{gates}" if gates > 1 else ""
     return f"({inputs}+{units}{f'+{biases}' if biases else ''}){factor}*{units}"
+
+
+GATES = {"rnn": 1, "gru": 3, "lstm": 4}  # of the recurrent cells
+
+
+def check_memory(sizes: str, *formulas: str) -> None:
+    """Refuses a network that cannot be trained on this machine, before anything is allocated.
+
+    Its weights, their gradients and an optimizer's two moments are there at once, 16 bytes for a
+    parameter.
+
+    Args:
+        sizes: What makes it large: ``"hidden_size=2147483647, num_layers=2"``.
+        formulas: The parameters of its layers, as the functions above give them.
+
+    Raises:
+        InputError: If it needs more than the machine has.
+    """
+    count = sum(map(_value, formulas))
+    memory = psutil.virtual_memory().total
+    if 16 * count > memory:
+        raise InputError(
+            f"{sizes} makes {count:,} parameters; their training needs {16 * count / 1e9:,.0f} "
+            f"GB, and this machine has {memory / 1e9:,.0f} GB."
+        )
 
 
 def _of_dense(layer: keras.layers.Dense) -> str:

@@ -8,10 +8,8 @@ goes to standard error.
 import importlib.util
 import sys
 import time
-from collections.abc import Callable
 from typing import TextIO
 
-import keras
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
@@ -29,6 +27,11 @@ def duration(seconds: float) -> str:
     if seconds < 3600:
         return f"{seconds // 60} min {seconds % 60:02d} s"
     return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+
+
+def count(number: int, thing: str) -> str:
+    """``"1 epoch"``, ``"2 epochs"``."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def say(line: str, stream: TextIO | None = None) -> None:
@@ -217,63 +220,3 @@ class Progress:
 
     def __exit__(self, *exception) -> None:
         self._line.end()
-
-
-class EpochProgress(keras.callbacks.Callback):
-    """Shows an epoch's losses and accuracies, how long it took, and the time left.
-
-    A Keras callback; the logs it needs are those of :func:`tfnets.training.train`.
-
-    Args:
-        total: How many epochs there are.
-        at_most: Whether training may end before, so that the time left is the longest.
-        steps: From an epoch, from 1, to the steps made until then, which are said instead.
-        stream: Where to print; standard error by default.
-    """
-
-    def __init__(
-        self,
-        total: int,
-        at_most: bool = False,
-        steps: Callable[[int], int] | None = None,
-        stream: TextIO | None = None,
-    ):
-        super().__init__()
-        self._total = total
-        self._unit = "step" if steps else "epoch"
-        self._number = steps or (lambda epoch: epoch)
-        self._at_most = "at most " if at_most else ""
-        self._since_first = 0.0
-        self._line = Line(total, True, stream)
-        self._last = ""
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Keras calls it with the epoch, from 0."""
-        self._last = self._text(epoch + 1, logs or {})
-        self._line.show(self._last, epoch + 1, first=True)
-
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Keras calls it."""
-        self.close()
-
-    def close(self) -> None:
-        """Ends the bar, also after an error."""
-        self._line.end(self._last)
-
-    def _text(self, epoch: int, metrics: dict[str, float]) -> str:
-        seconds = metrics["time/epoch_s"]
-        if epoch > 1:  # the first holds the compilation, too, and says little of the others
-            self._since_first += seconds
-            seconds = self._since_first / (epoch - 1)
-        number, last = self._number(epoch), self._number(self._total)
-        words = [f"{self._unit} {number:>{len(str(last))}}/{last}"]
-        left = ""
-        if epoch < self._total:
-            left = f", {self._at_most}{duration(seconds * (self._total - epoch))} left"
-        if self._line.is_bar:  # where the end may be cut
-            words[0] += left
-        for split in ("train", "val") if "val/loss" in metrics else ("train",):
-            loss, accuracy = metrics[f"{split}/loss"], metrics[f"{split}/accuracy"]
-            words.append(f"{split} loss {loss:.4f} accuracy {accuracy:.4f}")
-        words.append(f"{metrics['time/epoch_s']:.1f} s" + ("" if self._line.is_bar else left))
-        return "  ".join(words)

@@ -5,6 +5,7 @@ import functools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -14,12 +15,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfnets import optimizers, programs, seeds
-from tfnets.callbacks import Called, check
-from tfnets.dataset import Dataset, Split, Stream
+from tfnets.callbacks import Called, EpochProgress, check
+from tfnets.dataset import Dataset, Split, Stream, Varied
 from tfnets.errors import InputError
 from tfnets.loop import CLASSIFICATION, Execution, Loop, Objective
 from tfnets.programs import Program
-from tfnets.progress import EpochProgress
 
 Metrics = dict[str, float]
 
@@ -349,6 +349,9 @@ def _training_samples(
 ) -> Iterator[tuple[tf.Tensor, tf.Tensor, np.ndarray]]:
     """For each epoch the samples, their labels, and in which order to train on them."""
     generator = np.random.default_rng(recipe.seed)
+    if isinstance(split, Varied):
+        yield from _varied(split, recipe, generator)
+        return
     if isinstance(split, Split):
         x, y = tf.constant(split.x), tf.constant(split.y)
         while True:
@@ -364,6 +367,22 @@ def _training_samples(
             np.pad(each, [(0, rest)] + [(0, 0)] * (each.ndim - 1)) for each in (drawn.x, drawn.y)
         )
         yield tf.constant(x), tf.constant(y), np.arange(len(drawn))
+
+
+def _varied(
+    split: Varied, recipe: Recipe, generator: np.random.Generator
+) -> Iterator[tuple[tf.Tensor, tf.Tensor, np.ndarray]]:
+    """The same for samples that are changed: the next epoch's while this one is trained on."""
+    y = tf.constant(split.y)
+    # Of their own: what is changed does not change the order.
+    changes = np.random.default_rng([recipe.seed, 1])
+    with ThreadPoolExecutor(1, "augmentation") as pool:
+        following = pool.submit(split.change, split.x, changes)
+        for epoch in range(1, recipe.epochs + 1):
+            x = following.result()
+            if epoch < recipe.epochs:
+                following = pool.submit(split.change, split.x, changes)
+            yield tf.constant(x), y, generator.permutation(len(split))
 
 
 def _named(split: str, metrics: Metrics) -> Metrics:

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 # Tries as a user of its own, who can see the ports, to have code run by the cluster.
 INTRUDER = """
 import os, sys

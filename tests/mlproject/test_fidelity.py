@@ -24,6 +24,9 @@ from mlproject.har.commands import cli as har_cli
 from mlproject.speech.commands import cli as speech_cli
 from tfnets import torch_weights
 
+# Whole trainings: minutes.
+pytestmark = pytest.mark.slow
+
 RESULTS = json.loads((Path(__file__).parents[1] / "golden" / "trainings.json").read_text())
 NAMES = {
     task: [n for n in RESULTS if n.startswith(task)] for task in ("speech", "har", "addition")

@@ -8,6 +8,8 @@ from mlproject.addition.commands import cli as addition
 from mlproject.har.commands import cli as har
 from mlproject.speech.commands import cli as speech
 
+pytestmark = pytest.mark.slow
+
 TRAININGS = {
     "speech": (speech, "fc", {"epochs": 1}),
     "har": (har, "rnn", {"epochs": 1, "units": 2}),

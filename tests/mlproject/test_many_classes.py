@@ -20,6 +20,7 @@ TRAININGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("task", "length"), [("speech", 90), ("har", 1)])
 def test_a_training_with_many_classes(store, command, tmp_path, task, length):
     classes = [f"c{n} ".ljust(length, "x").strip() for n in range(130)]

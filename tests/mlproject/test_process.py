@@ -14,7 +14,9 @@ import pytest
 
 from mlproject.speech.commands import cli
 from processes import ask_as_a_server_does, wait_for, where_nothing_is_installed
-from tfnets.speech import wav
+from tfnets.speech import audio
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 TINY = ("--clips", "15", "--epochs", "2", "--batch-size", "16")
@@ -50,7 +52,10 @@ def test_mlflow_run_trains_with_every_parameter(store, start):
     words = (*TINY, "--words", "yes,left", "--seed", "3", "--pooling", "flatten")
     words += ("--learning-rate", "1e-2", "--reset-after", "true", "--recurrent-bias", "True")
     words += ("--optimizer", "sgd", "--momentum", "0.5", "--weight-decay", "0")
-    words += ("--initializer", "torch")
+    words += ("--initializer", "torch", "--level", "running", "--augment", "True")
+    words += ("--pattern", "none", "--split", "clip", "--test-speakers", "none", "--folds", "0")
+    words += ("--fold", "1", "--unknown", "none", "--silence", "False", "--protocol", "report")
+    words += ("--keep", "best", "--calibrate", "False")
     process = start(*project(*words, entry="speech_gru"))
     assert process.wait() == 0, process.said
     run = the_run(store)
@@ -58,6 +63,7 @@ def test_mlflow_run_trains_with_every_parameter(store, start):
     assert run.info.run_name == "gru sgd seed3"
     given = {w[2:].replace("-", "_"): v for w, v in zip(words[::2], words[1::2], strict=True)}
     used = {"learning_rate": "0.01", "momentum": "0.5", "weight_decay": "0.0"}
+    used |= {"level": "running", "augment": "True", "keep": "best", "calibrate": "False"}
     used = {f"used/{name}": value for name, value in used.items()}
     assert run.data.params == {"data": "builtin"} | given | used
     assert run.data.tags["mlflow.project.entryPoint"] == "speech_gru"
@@ -132,7 +138,6 @@ def test_a_signal_ends_the_run_as_killed(store, start):
     assert "Traceback" not in process.said
 
 
-@pytest.mark.slow
 def test_a_signal_ends_a_comparison_and_its_runs(store, start):
     models = ("--models", "fc+sgd,gru+adam")
     process = start(*direct(*LONG[:2], "--epochs", "150", *models, name="compare"))
@@ -306,7 +311,6 @@ def test_ctrl_c_while_the_corpus_is_rendered(store, start, fresh_cache):
     assert not [path for path in fresh_cache.rglob("*") if path.is_file()]
 
 
-@pytest.mark.slow
 def test_ctrl_c_on_mlflow_run_leaves_nothing_running(store, start):
     process = start(*project(*LONG))
     wait_for(lambda: "epoch      1/" in process.said, "training", process)
@@ -317,7 +321,6 @@ def test_ctrl_c_on_mlflow_run_leaves_nothing_running(store, start):
     assert run.data.tags["error"] == "interrupted by SIGINT"
 
 
-@pytest.mark.slow
 def test_killing_mlflow_run_ends_its_training_too(store, start):
     process = start(*project(*LONG))
     wait_for(lambda: "epoch      1/" in process.said, "training", process)
@@ -379,7 +382,7 @@ def trained(store, command):
 @pytest.fixture
 def sound(trained):
     clip = next(Path(os.environ["TFNETS_CACHE"]).glob("speech/corpus*/go/*.wav"))
-    return wav.read(clip).astype(np.float32)[None] / 32768
+    return audio.read(clip).samples[None]
 
 
 def test_the_model_loads_where_tfnets_is_not_installed_and_answers_a_server(

@@ -1,7 +1,10 @@
+import contextlib
 import errno
 import os
+import subprocess
 import time
 
+import numpy as np
 import pytest
 
 from tfnets import cache
@@ -20,6 +23,7 @@ def test_folder_is_filled_once(fresh_cache):
     assert len(calls) == 1
     assert (first / "a").read_text() == "1"
     assert [path.name for path in first.parent.iterdir()] == ["data"]
+    assert sorted(path.name for path in first.iterdir()) == ["a", "manifest.json"]
 
 
 def test_a_failed_fill_leaves_nothing(fresh_cache):
@@ -54,13 +58,62 @@ def test_default_place_is_the_users_cache(monkeypatch):
     assert cache.directory().name == "tfnets"
 
 
-def test_a_full_disk_is_one_line(fresh_cache):
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), OSError("727200 requested and 0 written")],
+)
+def test_a_full_disk_is_one_line(fresh_cache, error):
     def fill(folder):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise error
 
-    with pytest.raises(InputError, match=r"cannot write .* No space left on device; set TFNETS_"):
+    message = (
+        r"cannot write to .*: No space left on device \(the disk at /.* has .* MB free\); del"
+    )
+    with pytest.raises(InputError, match=message):
         cache.folder("data", fill)
     assert not list(fresh_cache.iterdir())
+
+
+@contextlib.contextmanager
+def small_disk(place):
+    """A disk of 2 MB; skips the test where none may be mounted."""
+    place.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("there is no mount")
+    if done.returncode:
+        pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.parametrize("by", ["numpy", "python"])
+def test_a_disk_that_is_really_full(tmp_path, monkeypatch, by):
+    def fill(folder):
+        if by == "numpy":
+            np.save(folder / "x.npy", np.ones(2**20))
+        else:
+            (folder / "x").write_bytes(bytes(2**22))
+
+    with small_disk(tmp_path / "disk") as disk:
+        monkeypatch.setenv("TFNETS_CACHE", str(disk / "cache"))
+        with pytest.raises(InputError, match=rf"disk at {disk} has \d MB free\); delete what is"):
+            cache.folder("data", fill)
+        assert list((disk / "cache").iterdir()) == []
+
+
+def test_a_cache_of_an_earlier_version_that_is_read_only_is_used(fresh_cache, monkeypatch):
+    (fresh_cache / "data").mkdir(parents=True)
+
+    def refused(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.rename", refused)
+    assert cache.folder("data", lambda folder: None) == fresh_cache / "data"
 
 
 def test_an_error_that_is_not_about_writing_stays_what_it_is(fresh_cache):

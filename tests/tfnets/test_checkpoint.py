@@ -104,7 +104,7 @@ class Evil:
 
 def test_nothing_is_unpickled(tmp_path, capsys):
     np.savez(tmp_path / "evil.npz", **{"l1.weight": np.array([Evil()], dtype=object)})
-    with pytest.raises(InputError, match=r"is not a readable \.npz file of plain arrays: Object"):
+    with pytest.raises(InputError, match=r"\.npz file of plain arrays: .* holds Python objects"):
         torch_weights.read_file(tmp_path / "evil.npz")
     for name in ("evil.pt", "evil.pth", "evil.bin", "evil.ckpt"):
         (tmp_path / name).write_bytes(pickle.dumps(Evil()))

@@ -110,6 +110,7 @@ def test_a_trained_model_stays_what_it_is():
     assert one.evaluate(DATA.test)["loss"] == pytest.approx(np.log(3), abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [{"momentum": 0.7, "weight_decay": 1e-3, "clipnorm": 0.3}])
 @pytest.mark.parametrize("nesterov", [False, True])
 @pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from tfnets.progress import EpochProgress, Progress, duration, say
+from tfnets.callbacks import EpochProgress
+from tfnets.progress import Progress, duration, say
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """``python -m mlproject.addition rnn | study | add``."""
 
-from mlproject.addition.commands import cli
-from mlproject.tracking.task import main
+from mlproject import start
 
 if __name__ == "__main__":
-    main(cli)
+    start.task("addition")

@@ -10,6 +10,7 @@ from mlproject.process.options import (
     ON_DASK,
     AutoFloat,
     AutoSeveral,
+    FloatRange,
     OneOf,
     Several,
     add_options,
@@ -17,6 +18,7 @@ from mlproject.process.options import (
     defaults,
     skip,
 )
+from mlproject.sweeps import space
 from mlproject.tracking.task import Task
 
 TASK = Task("addition")
@@ -65,6 +67,57 @@ LENGTHS = (
 )
 
 
+NETWORK = (
+    click.option(
+        "--cell",
+        type=click.Choice(["rnn", "lstm", "gru"]),
+        default="rnn",
+        help="Type of the recurrent layers.",
+    ),
+    click.option(
+        "--embedding-dim",
+        type=COUNT,
+        default=32,
+        help="Size of the embedding of a digit (the report's input_size).",
+    ),
+    click.option("--hidden-size", type=COUNT, default=64, help="Units per recurrent layer."),
+    click.option("--num-layers", type=COUNT, default=2, help="Number of recurrent layers."),
+)
+
+OPTIMIZER = (
+    click.option(
+        "--optimizer",
+        type=click.Choice(["adam", "sgd"]),
+        default="adam",
+        help="Optimizer, with PyTorch's update rule; Adam has PyTorch's defaults.",
+    ),
+    click.option(
+        "--momentum",
+        type=FloatRange(0, 1, max_open=True),
+        default=0.0,
+        help="SGD only; ignored by Adam.",
+    ),
+    click.option(
+        "--nesterov",
+        type=bool,
+        default=False,
+        help="Nesterov momentum; SGD only, ignored by Adam.",
+    ),
+    click.option(
+        "--learning-rate",
+        type=AutoFloat(),
+        default="auto",
+        help="Learning rate; 'auto' is 0.001 for Adam, 0.1 for SGD.",
+    ),
+    click.option(
+        "--seed",
+        type=SEED,
+        default=0,
+        help="Random seed of the initial weights and the pairs that are drawn.",
+    ),
+)
+
+
 def register_as(default: str):
     """The option that names where a network is registered."""
     return click.option(
@@ -81,51 +134,7 @@ def cli():
 
 
 @cli.command("rnn")
-@click.option(
-    "--cell",
-    type=click.Choice(["rnn", "lstm", "gru"]),
-    default="rnn",
-    help="Type of the recurrent layers.",
-)
-@click.option(
-    "--embedding-dim",
-    type=COUNT,
-    default=32,
-    help="Size of the embedding of a digit (the report's input_size).",
-)
-@click.option("--hidden-size", type=COUNT, default=64, help="Units per recurrent layer.")
-@click.option("--num-layers", type=COUNT, default=2, help="Number of recurrent layers.")
-@add_options(LENGTHS, TRAINING)
-@click.option(
-    "--optimizer",
-    type=click.Choice(["adam", "sgd"]),
-    default="adam",
-    help="Optimizer, with PyTorch's update rule; Adam has PyTorch's defaults.",
-)
-@click.option(
-    "--momentum",
-    type=click.FloatRange(0, 1, max_open=True),
-    default=0.0,
-    help="SGD only; ignored by Adam.",
-)
-@click.option(
-    "--nesterov",
-    type=bool,
-    default=False,
-    help="Nesterov momentum; SGD only, ignored by Adam.",
-)
-@click.option(
-    "--learning-rate",
-    type=AutoFloat(),
-    default="auto",
-    help="Learning rate; 'auto' is 0.001 for Adam, 0.1 for SGD.",
-)
-@click.option(
-    "--seed",
-    type=SEED,
-    default=0,
-    help="Random seed of the initial weights and the pairs that are drawn.",
-)
+@add_options(NETWORK, LENGTHS, TRAINING, OPTIMIZER)
 @register_as("auto")
 def rnn(**options):
     """Train the adder of report addition_rnn (17,482 parameters)."""
@@ -166,6 +175,28 @@ def study(**options):
         with late_imports():
             from mlproject.addition.sweep import study
         click.echo(study(options, of_training, run))
+
+
+@cli.command("search")
+@add_options(
+    space.options(
+        "hidden_size=16..128:log,num_layers=1..3,learning_rate=0.0003..0.01:log", "adder"
+    ),
+    [space.PARALLEL],
+    NETWORK,
+    LENGTHS,
+    TRAINING,
+    OPTIMIZER,
+    ON_DASK,
+)
+def search(**options):
+    """Look for good options by exact match on validation pairs; register the best."""
+    of_search = [option for option in options if option not in defaults(rnn)]
+    space.check(options["space"], rnn, space.NOT_SEARCHED)
+    with TASK.start_run(f"search {options['trials']} trials", "search", options) as run:
+        with late_imports():
+            from mlproject.addition.search import search
+        click.echo(search(options, of_search, rnn, run))
 
 
 @cli.command("from-torch")

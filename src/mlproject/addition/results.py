@@ -12,11 +12,12 @@ from mlproject.tracking import models, registry, summaries
 from mlproject.tracking.limits import escaped
 from mlproject.tracking.registry import CHAMPION
 from mlproject.tracking.run import Run
-from mlproject.tracking.summaries import count, log_network
+from mlproject.tracking.summaries import log_network
 from tfnets import tables
 from tfnets.addition import Adder
 from tfnets.dataset import Dataset, Split
 from tfnets.parameters import Derivation
+from tfnets.progress import count
 
 _SERVED = Path(__file__).with_name("served.py")
 _EXAMPLE = {"a": "1", "b": "1"}  # there are these in any base

@@ -3,7 +3,6 @@
 MLflow runs this file where the model is loaded, which need not have this package.
 """
 
-import json
 import os
 
 os.environ["KERAS_BACKEND"] = "tensorflow"  # ours, whatever the server's environment says
@@ -24,11 +23,7 @@ class Refused(MlflowException):
 
     def __init__(self, line: str):
         super().__init__(line, INVALID_PARAMETER_VALUE)
-        self._line = line
-
-    def serialize_as_json(self) -> str:
-        """The server's answer; else MLflow would print all of the input before the line."""
-        return json.dumps({"error_code": self.error_code, "message": self._line})
+        self.line = line  # what is answered; MLflow puts all of the input before the message
 
 
 class ServedAdder(mlflow.pyfunc.PythonModel):

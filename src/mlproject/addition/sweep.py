@@ -44,7 +44,7 @@ def study(options: dict, defaults: dict, run: Run) -> str:
         trials,
         Work(load_for, train_trial),
         "study",
-        data,
+        {name: each.digest for name, each in data.items()},
         ("test/accuracy", "exact match"),
         "-P study=NAME -P values=... leaves out what cannot be trained",
     )

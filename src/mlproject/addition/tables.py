@@ -9,9 +9,9 @@ from mlproject.addition.published import STUDIES, Value
 from mlproject.addition.settings import last_steps, looks
 from mlproject.sweeps.statistics import spread, values
 from mlproject.sweeps.trials import Done, Group, so_far
-from mlproject.tracking.summaries import count
 from tfnets import tables
 from tfnets.dataset import Dataset
+from tfnets.progress import count
 
 Plan = dict[str, list[Group[Value]]]  # by the study's name
 

@@ -1,6 +1,9 @@
 """Trains one network and logs everything about it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import keras
 
 import tfnets.addition
 from mlproject.addition.results import Evaluated, describe, evaluate, log_data, register
@@ -65,7 +68,14 @@ def train(settings: Settings, run: Run) -> str:
     )
 
 
-def train_on(data: Dataset, settings: Settings, run: Run, *, progress: bool = True) -> Result:
+def train_on(
+    data: Dataset,
+    settings: Settings,
+    run: Run,
+    *,
+    progress: bool = True,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Result:
     """Trains and evaluates one network; logs all but figures.
 
     Args:
@@ -73,6 +83,7 @@ def train_on(data: Dataset, settings: Settings, run: Run, *, progress: bool = Tr
         settings: What to build, train and test.
         run: Where to log.
         progress: Whether to show how far the training is.
+        callbacks: Keras callbacks, after those that log.
     """
     recipe, network = settings.recipe, settings.network
     execution = tfnets.addition.execution(network["cell"], recipe.batch_size)
@@ -83,7 +94,7 @@ def train_on(data: Dataset, settings: Settings, run: Run, *, progress: bool = Tr
         data,
         recipe,
         progress=progress,
-        callbacks=[LogEpochs(run, recipe.steps_after)],
+        callbacks=[LogEpochs(run, recipe.steps_after), *callbacks],
         objective=tfnets.addition.OBJECTIVE,
         execution=execution,
     )

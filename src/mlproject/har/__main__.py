@@ -1,7 +1,6 @@
 """``python -m mlproject.har rnn | sweep | early-stopping | all``."""
 
-from mlproject.har.commands import cli
-from mlproject.tracking.task import main
+from mlproject import start
 
 if __name__ == "__main__":
-    main(cli)
+    start.task("har")

@@ -5,14 +5,17 @@ import click
 from mlproject.har.published import RUNS, Configuration
 from mlproject.process.imports import late_imports
 from mlproject.process.options import (
+    AGAINST,
     ON_DASK,
     AutoFloat,
     AutoList,
+    FloatRange,
     OneOf,
     Several,
     add_options,
     defaults,
 )
+from mlproject.sweeps import space
 from mlproject.tracking.task import Task
 
 # Two threads at one small product are slower than one, and add up in another order.
@@ -40,13 +43,46 @@ class ConfigurationType(click.ParamType):
         return found
 
 
+CUTTING = (
+    click.option(
+        "--window",
+        type=OneOf(("auto",), click.IntRange(1, 1_000_000)),
+        default="auto",
+        help="Steps of a window, for data that hold recordings; 'auto' is 150.",
+    ),
+    click.option(
+        "--stride",
+        type=OneOf(("auto",), click.IntRange(1, 1_000_000)),
+        default="auto",
+        help="Steps from one window to the next; 'auto' is 40.",
+    ),
+    click.option(
+        "--rate",
+        type=AutoFloat(1, 10_000),
+        default="auto",
+        help="Sampling rate to convert recordings to, Hz; 'auto' keeps their own.",
+    ),
+    click.option(
+        "--standardise",
+        type=bool,
+        default=False,
+        help="Standardise each channel by the training windows' mean and deviation.",
+    ),
+    click.option(
+        "--augment",
+        type=bool,
+        default=False,
+        help="Turn, scale and jitter the training windows anew in each epoch.",
+    ),
+)
+
 DATA = (
     click.option(
         "--data",
         default="builtin",
-        help="'builtin' (smartwatch exercises), the course's .h5 file, the folder of UCI HAR or "
-        "of MotionSense, WISDM_ar_v1.1_raw.txt, or an .npz file with x_train, y_train, x_test, "
-        "y_test.",
+        help="'builtin' (smartwatch exercises), a .csv or .parquet file (activity, subject, x, y, "
+        "z, time), the course's .h5 file, the folder or archive of UCI HAR, MotionSense or WISDM, "
+        "or an .npz file with x, y, subjects, or with x_train, y_train, x_test, y_test.",
     ),
     click.option(
         "--split",
@@ -103,13 +139,13 @@ METHOD = (
     ),
     click.option(
         "--momentum",
-        type=click.FloatRange(0, 1, max_open=True),
+        type=FloatRange(0, 1, max_open=True),
         default=0.0,
         help="SGD only; ignored by Adam.",
     ),
     click.option(
         "--weight-decay",
-        type=click.FloatRange(0),
+        type=FloatRange(0),
         default=0.0,
         help="SGD only, on every parameter, coupled as in PyTorch; ignored by Adam.",
     ),
@@ -139,6 +175,19 @@ METHOD = (
         help="Cross-entropy of softmax outputs (softmax), of sigmoids normalised to sum to 1 "
         "(normalised), of each class separately (binary), or of the true class' sigmoid (raw, "
         "the report's); 'auto' is softmax, or raw with protocol report.",
+    ),
+)
+
+NETWORK = (
+    click.option(
+        "--batch-size", type=click.IntRange(1, 2**31 - 1), default=30, help="Windows per step."
+    ),
+    click.option("--units", type=click.IntRange(1, 2**31 - 1), default=100, help="Hidden units."),
+    click.option(
+        "--learning-rate",
+        type=AutoFloat(),
+        default="auto",
+        help="Learning rate; 'auto' is 0.1 for SGD, 0.003 for Adam.",
     ),
 )
 
@@ -179,6 +228,21 @@ SWEEP = (
     *ON_DASK,
 )
 
+FOLDS = click.option(
+    "--folds",
+    type=OneOf(("person",), click.IntRange(2, 100_000)),
+    default="person",
+    help="Into how many parts the people are cut, each tested on once; 'person' leaves out one "
+    "at a time.",
+)
+
+SEARCH = (
+    *space.options(
+        "units=10..150:log,learning_rate=0.003..0.5:log,batch_size=10|30|100", "har-rnn"
+    ),
+    space.PARALLEL,
+)
+
 STOPPING = (
     click.option(
         "--max-epochs",
@@ -194,7 +258,7 @@ STOPPING = (
     ),
     click.option(
         "--min-delta",
-        type=click.FloatRange(0, 1, max_open=True),
+        type=FloatRange(0, 1, max_open=True),
         default=1e-5,
         help="Smallest increase that counts as better.",
     ),
@@ -210,17 +274,8 @@ def cli():
 
 
 @cli.command("rnn")
-@add_options(DATA, METHOD)
-@click.option(
-    "--batch-size", type=click.IntRange(1, 2**31 - 1), default=30, help="Windows per step."
-)
-@click.option("--units", type=click.IntRange(1, 2**31 - 1), default=100, help="Hidden units.")
-@click.option(
-    "--learning-rate",
-    type=AutoFloat(),
-    default="auto",
-    help="Learning rate; 'auto' is 0.1 for SGD, 0.003 for Adam.",
-)
+@add_options(DATA, CUTTING, METHOD)
+@add_options(NETWORK)
 @add_options([EPOCHS])
 @add_options([A_SEED])
 def rnn(**options):
@@ -234,13 +289,43 @@ def rnn(**options):
 
 
 @cli.command("sweep")
-@add_options(SWEEP, DATA, METHOD)
+@add_options(SWEEP, DATA, CUTTING, METHOD)
 def sweep(**options):
     """Train every configuration with every seed, rank them, register the best two."""
     with TASK.start_run(_name("sweep", options), "sweep", options) as run:
         with late_imports():
             from mlproject.har.sweep import sweep
         click.echo(sweep(options, run))
+
+
+@cli.command("cross-validation")
+@add_options([FOLDS], DATA[:1], DATA[-1:], CUTTING, METHOD, NETWORK, [EPOCHS])
+@click.option(
+    "--seeds",
+    type=Several(SEED),
+    default="42",
+    help="Seeds to train each fold with, separated by commas; averaged within a person.",
+)
+@add_options([AGAINST], ON_DASK)
+def cross_validation(**options):
+    """Test on everybody once, by networks that never saw them; compare by person."""
+    name = f"cross-validation {options['cell']} {options['units']} {options['optimizer']}"
+    with TASK.start_run(name, "cross-validation", options) as run:
+        with late_imports():
+            from mlproject.har.cross_validation import cross_validate
+        click.echo(cross_validate(options, run))
+
+
+@cli.command("search")
+@add_options(SEARCH, DATA, CUTTING, METHOD, NETWORK, [EPOCHS, A_SEED], ON_DASK)
+def search(**options):
+    """Look for good options by validation accuracy; register the best."""
+    of_search = [option for option in options if option not in defaults(rnn)]
+    space.check(options["space"], rnn, space.NOT_SEARCHED)
+    with TASK.start_run(f"search {options['trials']} trials", "search", options) as run:
+        with late_imports():
+            from mlproject.har.search import search
+        click.echo(search(options, of_search, rnn, run))
 
 
 @cli.command("early-stopping")
@@ -259,7 +344,7 @@ def sweep(**options):
 )
 @click.option(
     "--validation-fraction",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=FloatRange(0, 1, min_open=True, max_open=True),
     default=0.1,
     help="Fraction of the training windows held out for validation, stratified by class.",
 )
@@ -269,7 +354,7 @@ def sweep(**options):
     default="none",
     help="Name in the model registry for the model of a configuration; 'none' registers nothing.",
 )
-@add_options(DATA[:-1], METHOD, [A_SEED])
+@add_options(DATA[:-1], CUTTING, METHOD, [A_SEED])
 def early_stopping(**options):
     """Train a configuration until its validation accuracy stops growing."""
     chosen = options["configuration"]
@@ -282,7 +367,7 @@ def early_stopping(**options):
 
 
 @cli.command("all")
-@add_options(SWEEP, DATA, METHOD, STOPPING)
+@add_options(SWEEP, DATA, CUTTING, METHOD, STOPPING)
 def everything(**options):
     """The whole pipeline: sweep, registration, early stopping of the best and the runner-up."""
     with TASK.start_run(_name("pipeline", options), "sweep", options) as run:

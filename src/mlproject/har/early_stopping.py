@@ -15,12 +15,12 @@ from mlproject.tracking import models, registry
 from mlproject.tracking.lifecycle import start_run
 from mlproject.tracking.registry import CHAMPION, Version
 from mlproject.tracking.run import Run
-from mlproject.tracking.summaries import CONFUSION, count, log_times, sizes, summary
+from mlproject.tracking.summaries import CONFUSION, log_times, sizes, summary
 from tfnets import tables
 from tfnets.dataset import Dataset
 from tfnets.errors import InputError
 from tfnets.figures import has_counts
-from tfnets.progress import duration
+from tfnets.progress import count, duration
 
 _STOPPING = ("patience", "min_delta")
 

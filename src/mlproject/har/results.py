@@ -7,12 +7,12 @@ import numpy as np
 from mlproject.tracking import summaries
 from mlproject.tracking.limits import escaped
 from mlproject.tracking.run import Run
-from mlproject.tracking.summaries import classes, count, log_confusion, optimizer, sizes
+from mlproject.tracking.summaries import classes, log_confusion, optimizer, sizes
 from tfnets import evaluation, figures, programs, tables, training
 from tfnets.dataset import Dataset
 from tfnets.har import figures as har_figures
 from tfnets.parameters import Derivation
-from tfnets.progress import duration
+from tfnets.progress import count, duration
 
 TOPS = ("accuracy", "top2", "top3")
 
@@ -82,7 +82,34 @@ def draw(result: Result, data: Dataset, run: Run) -> evaluation.Judgement:
     scores = programs.predict(trained.model, data.test.x)
     judgement = evaluation.judge(np.argmax(scores[:, -1], axis=-1), data.test, data.classes)
     log_confusion(judgement, data, run)
+    _log_mistakes(scores[:, -1], data, title, run)
     return judgement
+
+
+def _log_mistakes(scores: np.ndarray, data: Dataset, title: str, run: Run) -> None:
+    """The windows of the test that are wrong with the highest score, and whose they are."""
+    test = data.test
+    wrong = evaluation.mistakes(scores, test.y)
+    if not len(wrong):
+        return
+    heard = scores[wrong].argmax(axis=1)
+    people = ["-"] * len(wrong) if test.groups is None else test.groups[wrong].astype(str)
+    columns = {
+        "window": wrong.tolist(),
+        "person": list(map(str, people)),
+        "true": [data.classes[n] for n in test.y[wrong]],
+        "predicted": [data.classes[n] for n in heard],
+        "score": scores[wrong].max(axis=1).astype(float).tolist(),
+    }
+    run.log_table(columns, "mistakes.json")
+    labels = [
+        f"{true} as {taken}, {score:.2f}"
+        for true, taken, score in zip(
+            columns["true"], columns["predicted"], columns["score"], strict=True
+        )
+    ]
+    figure = har_figures.mistakes(test.x[wrong], labels, f"{title}\nmost certain mistakes, test")
+    run.log_figure(figure, "mistakes.png")
 
 
 def units(shares: dict[str, float]) -> str:

@@ -1,6 +1,7 @@
 """What a command's options mean: what to load, build and train."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import tfnets.har
@@ -63,7 +64,17 @@ def resolve(options: dict) -> Settings:
     tfnets.har.activation_of(used["loss"], activation)
     network = {name: used[name] for name in ("cell", "units", "loss", "initializer")}
     data = {name: used[name] for name in ("data", "split", "test_subjects", "validation_fraction")}
+    data |= {name: used[name] for name in ("standardise", "augment") if name in used}
+    for name in ("window", "stride", "rate"):  # of models registered before there were these
+        data[name] = None if used.get(name, "auto") == "auto" else used[name]
     return Settings(recipe, network, data)
+
+
+def from_anywhere(options: dict) -> dict:
+    """The options with data that workers, and whoever trains it again, find elsewhere, too."""
+    if options["data"] == "builtin":
+        return options
+    return options | {"data": str(Path(options["data"]).expanduser().absolute())}
 
 
 def load(data: dict) -> Dataset:

@@ -3,15 +3,16 @@
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+
+import numpy as np
 
 from mlproject.har import tables
 from mlproject.har.published import row_of
 from mlproject.har.results import BY_EPOCH, ONCE, log_data
-from mlproject.har.settings import STOPPING, load, resolve
+from mlproject.har.settings import STOPPING, from_anywhere, load, resolve
 from mlproject.har.tables import Compared, Groups
 from mlproject.har.train import train_on
-from mlproject.sweeps import engine
+from mlproject.sweeps import engine, people
 from mlproject.sweeps.cluster import OnDask
 from mlproject.sweeps.engine import Sweep
 from mlproject.sweeps.statistics import Ranked, rank, values
@@ -19,10 +20,10 @@ from mlproject.sweeps.trials import Done, Group, Trial, Work, by_seed, so_far
 from mlproject.tracking import queries, registry
 from mlproject.tracking.registry import Version
 from mlproject.tracking.run import Run
-from mlproject.tracking.summaries import count, log_times, summary
-from tfnets import figures
+from mlproject.tracking.summaries import log_times, summary
+from tfnets import figures, programs
 from tfnets.dataset import Dataset
-from tfnets.progress import duration
+from tfnets.progress import count, duration
 
 # The options of a sweep that are none of its trials', those of early stopping among them.
 _OF_SWEEP = ("configurations", "seeds", "register_as", "scheduler", "resume", *STOPPING)
@@ -93,7 +94,8 @@ def train_all(options: dict, run: Run) -> Swept:
     rule = f"mean - standard deviation of {words} over {count(len(options['seeds']), 'seed')}"
     ranked = rank({group.name: values(group.trials, done, metric) for group in groups})
     registered = _register(options["register_as"], ranked, rule, groups, done, data, run)
-    text = tables.ranking(ranked, rule, registered)
+    separated = people.separation(groups, done, ranked[0].name)
+    text = f"{tables.ranking(ranked, rule, registered)}\n\n{separated}"
     run.log_text(f"{text}\n", "ranking.txt")
     table = tables.results(groups, done, data)
     run.describe(f"```\n{table}\n\n{text}\n```\n\n{note}")
@@ -102,9 +104,7 @@ def train_all(options: dict, run: Run) -> Swept:
 
 def plan(options: dict, run: Run) -> list[Group[Compared]]:
     """The sweep as data: one group a configuration, in it one trial a seed."""
-    base = {key: value for key, value in options.items() if key not in _OF_SWEEP}
-    if base["data"] != "builtin":  # workers, and whoever trains it again, can be elsewhere
-        base["data"] = str(Path(base["data"]).expanduser().absolute())
+    base = from_anywhere({k: v for k, v in options.items() if k not in _OF_SWEEP})
     groups = []
     for configuration in options["configurations"]:
         row = row_of(options, configuration)
@@ -125,7 +125,10 @@ def load_for(trial: Trial) -> Dataset:
 
 def train_trial(data: Dataset, trial: Trial, run: Run) -> None:
     """Trains one network; its curves are drawn with all others' in the parent."""
-    train_on(data, resolve(trial.options), run, progress=False)
+    result = train_on(data, resolve(trial.options), run, progress=False)
+    if data.test.groups is not None:
+        scores = programs.predict(result.trained.model, data.test.x)
+        people.log_fold(np.argmax(scores[:, -1], axis=-1), data, run)
     log_times(run)
 
 

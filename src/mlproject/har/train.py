@@ -1,5 +1,7 @@
 """Trains one network and logs everything about it."""
 
+from collections.abc import Sequence
+
 import keras
 
 import tfnets.har
@@ -18,11 +20,11 @@ from mlproject.har.settings import Settings, load
 from mlproject.tracking import models
 from mlproject.tracking.callbacks import LogEpochs
 from mlproject.tracking.run import Run
-from mlproject.tracking.summaries import count, log_network, log_times, log_used, sizes, summary
+from mlproject.tracking.summaries import log_network, log_times, log_used, sizes, summary
 from tfnets import training
 from tfnets.dataset import Dataset
 from tfnets.har import figures
-from tfnets.progress import duration
+from tfnets.progress import count, duration
 
 _PLOTTED = ("loss", *TOPS, "epoch_s")
 
@@ -53,7 +55,14 @@ def train(settings: Settings, run: Run) -> str:
     )
 
 
-def train_on(data: Dataset, settings: Settings, run: Run, *, progress: bool = True) -> Result:
+def train_on(
+    data: Dataset,
+    settings: Settings,
+    run: Run,
+    *,
+    progress: bool = True,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Result:
     """Trains and evaluates one network on data that is loaded; logs all but figures.
 
     Args:
@@ -61,6 +70,7 @@ def train_on(data: Dataset, settings: Settings, run: Run, *, progress: bool = Tr
         settings: What to build and train.
         run: Where to log.
         progress: Whether to show how far the training is.
+        callbacks: Keras callbacks, after those that log.
     """
     recipe = settings.recipe
     execution = tfnets.har.execution(settings.network["cell"], recipe.batch_size)
@@ -81,7 +91,7 @@ def train_on(data: Dataset, settings: Settings, run: Run, *, progress: bool = Tr
         data,
         recipe,
         progress=progress,
-        callbacks=[LogEpochs(run, names=_by_epoch)],
+        callbacks=[LogEpochs(run, names=_by_epoch), *callbacks],
         objective=tfnets.har.objective(settings.loss, len(data.classes)),
         execution=execution,
         watched=("val", "test"),
@@ -95,7 +105,7 @@ def train_on(data: Dataset, settings: Settings, run: Run, *, progress: bool = Tr
     once |= {f"units/{name}": share for name, share in shares.items()}
     run.log_metrics(once | {"time/train_s": trained.seconds, "epochs/best": trained.best})
     table = log_network(trained.model, run)
-    deployed = tfnets.har.deployable(trained.model, data.classes, settings.loss)
+    deployed = tfnets.har.deployable(trained.model, data.classes, settings.loss, data.channels)
     about = {"classes": list(data.classes), "data": data.name, "input": "acceleration"}
     models.log(run, deployed, data.test.x[:1], about)
     result = Result(trained, metrics, shares, table)

@@ -26,10 +26,13 @@ def tags() -> dict[str, str]:
         "version.python": platform.python_version(),
         # As many as TensorFlow takes for one operation.
         "threads": os.environ.get("TF_NUM_INTRAOP_THREADS") or str(cpus()),
-        "host": socket.gethostname(),
-        "pid": process(os.getpid()),
-        "machine": machine(),
+        **identity(),
     }
+
+
+def identity() -> dict[str, str]:
+    """Which process this is, for :func:`is_gone` to tell later whether it has ended."""
+    return {"host": socket.gethostname(), "pid": process(os.getpid()), "machine": machine()}
 
 
 def machine() -> str:
@@ -53,7 +56,7 @@ def _text(path: str) -> str:
 
 
 def is_gone(tags: Mapping[str, str]) -> bool:
-    """Whether it is proven that the process with these :func:`tags` has ended.
+    """Whether it is proven that the process with this :func:`identity` has ended.
 
     It is where its ids are ours and no process has them, and where its machine, not a container
     on it, has been started anew since. Of anything else nothing is known: another machine,
@@ -107,6 +110,30 @@ def is_alive(identity: str) -> bool:
         return False
     except psutil.Error:
         return True
+
+
+def may_be_awaited(run_id: str, since: float) -> bool:
+    """Whether a process of this machine may still take over a run that ``mlflow run`` made.
+
+    Either it has been started for it, or there is an ``mlflow run`` that will start it: one that
+    is older than the run, and has not started a process for another one.
+
+    Args:
+        run_id: The run's id.
+        since: When the run was made, in seconds since 1970.
+    """
+    projects, busy = set(), set()
+    for each in psutil.process_iter(["cmdline", "create_time", "environ"]):
+        words, variables = each.info["cmdline"] or (), each.info["environ"] or {}
+        is_project = "run" in words and any("mlflow" in os.path.basename(w) for w in words)
+        if is_project and each.info["create_time"] <= since + _SAME_TIME:
+            projects.add(each.pid)
+        if served := variables.get("MLFLOW_RUN_ID"):
+            if served == run_id:
+                return True
+            with contextlib.suppress(psutil.Error):
+                busy |= {parent.pid for parent in each.parents()}
+    return bool(projects - busy)
 
 
 def launchers() -> list[str]:

@@ -75,6 +75,17 @@ ON_DASK = (
 )
 
 
+class FloatRange(click.FloatRange):
+    """A number within limits; NaN and infinity are in none."""
+
+    def convert(self, value: Any, param, ctx) -> float:
+        """The number."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is not a finite number.", param, ctx)
+        return number
+
+
 class AutoFloat(click.ParamType):
     """A number, or ``auto``.
 
@@ -159,7 +170,7 @@ class Several(click.ParamType):
         except click.BadParameter as error:  # click calls a number with limits a range
             self.fail(error.message.replace("integer range", "integer"), param, ctx)
         for number, part in enumerate(parts):
-            if values[number] in values[:number]:
+            if str(values[number]) in map(str, values[:number]):  # a name can be a number
                 self.fail(f"{value!r} names {part} twice; give each once.", param, ctx)
         return tuple(values)
 
@@ -190,3 +201,17 @@ class OneOf(click.ParamType):
     def convert(self, value: Any, param, ctx) -> Any:
         """The name, or what the other type makes of it."""
         return value if value in self.names else self.kind.convert(value, param, ctx)
+
+
+class _Runs(NoneList):
+    name = "none|id,..."
+
+
+# Of the commands that test on everybody once.
+AGAINST = click.option(
+    "--against",
+    type=_Runs(),
+    default="none",
+    help="Runs of earlier cross-validations to compare with by person, separated by commas; the "
+    "first is the reference.",
+)

@@ -11,15 +11,22 @@ import threading
 import time
 from collections.abc import Iterator
 
+import psutil
+
 from mlproject.process import environment
 
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 
-# Signals within so many seconds of the first are the same request: ``mlflow run`` reacts to
-# Ctrl-C, which reaches us too, with a SIGTERM of its own while the run is being ended.
-_SAME_REQUEST = 5.0
+# Another signal within so many seconds of the first is the same request: ``mlflow run`` reacts
+# to Ctrl-C, which reaches us too, with a SIGTERM of its own while the run is being ended. The
+# same signal is a new request: of somebody who does not want to wait, unless it comes so soon
+# that nobody can have pressed a key twice.
+_SAME_REQUEST, _SAME_SIGNAL = 5.0, 0.4
+
+# How long a process that has been asked twice may take to end, in seconds.
+_AT_MOST = 4.0
 
 
 class Interrupted(BaseException):
@@ -33,28 +40,55 @@ class Interrupted(BaseException):
 class _State:
     """What has been requested of this process, and whether it may be interrupted now."""
 
-    first = -math.inf  # when the request first came
+    requests: "_Requests"
     deferring = 0  # how many `deferred` blocks are open
     pending: int | None = None  # the signal that has not been acknowledged yet
+
+
+class _Requests:
+    """Tells which signals are requests of their own."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._at, self._signal = -math.inf, 0
+
+    def is_new(self, signum: int) -> bool:
+        """Notes a signal; whether it is a new request."""
+        same = _SAME_SIGNAL if signum == self._signal else _SAME_REQUEST
+        now = time.monotonic()
+        if now - self._at < same:
+            return False
+        self.count += 1
+        self._at, self._signal = now, signum
+        return True
+
+
+_State.requests = _Requests()
 
 
 def install() -> None:
     """From now on a signal raises :class:`Interrupted`; its repetitions do not.
 
-    Signals that the process was started to ignore (``nohup``, a background job) stay ignored.
+    A second request ends the process within five seconds, whatever it waits for. Signals that
+    the process was started to ignore (``nohup``, a background job) stay ignored.
     """
     for each in SIGNALS:
         if signal.getsignal(each) != signal.SIG_IGN:
             signal.signal(each, _on_signal)
+    # Python's handlers wait for the main thread, which can be deep in somebody's C code; this
+    # tells another thread at once.
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    threading.Thread(target=_end_when_asked_twice, args=(read,), daemon=True).start()
     sys.unraisablehook = functools.partial(_on_unraisable, sys.unraisablehook)
 
 
 def _on_signal(signum, frame):
-    now = time.monotonic()
-    if now - _State.first < _SAME_REQUEST:
+    if not _State.requests.is_new(signum):
         return
-    repeated = _State.pending is not None
-    _State.first, _State.pending = now, signum
+    repeated = _State.requests.count > 1
+    _State.pending = signum
     if repeated or not _State.deferring:
         raise Interrupted(signum)
 
@@ -64,8 +98,24 @@ def _on_unraisable(otherwise, unraisable):
 
     They complain about our own exception, and about objects that it left half-made.
     """
-    if _State.first == -math.inf:
+    if not _State.requests.count:
         otherwise(unraisable)
+
+
+def _end_when_asked_twice(read: int) -> None:
+    requests = _Requests()
+    while requests.count < 2:
+        for signum in os.read(read, 1):
+            if signum in SIGNALS:
+                requests.is_new(signum)
+    time.sleep(_AT_MOST)
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+    with contextlib.suppress(OSError):
+        os.write(2, b"Error: ended at once, as asked twice; the next start ends its run.\n")
+    os._exit(128 + signum)
 
 
 def check() -> None:

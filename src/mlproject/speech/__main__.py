@@ -1,7 +1,9 @@
-"""``python -m mlproject.speech fc | cnn | gru | compare | from-torch | classify``."""
+"""``python -m mlproject.speech fc | cnn | gru | compare | from-torch``, and more.
 
-from mlproject.speech.commands import cli
-from mlproject.tracking.task import main
+``classify``, ``evaluate`` and ``robustness`` use what was trained.
+"""
+
+from mlproject import start
 
 if __name__ == "__main__":
-    main(cli)
+    start.task("speech")

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mlproject.tracking import models
+from mlproject.speech.judging import load_model
 from mlproject.tracking.run import Run
-from tfnets.errors import InputError
-from tfnets.speech import wav
+from tfnets.speech import audio
 
 _MOST = 20  # words with a bar
 
@@ -23,12 +22,14 @@ class Heard:
         model: URI of the model.
         probabilities: By word, the most probable first.
         run: Name of the model's run, if nobody named the model.
+        notes: What of the recording was not heard.
     """
 
     clip: Path
     model: str
     probabilities: dict[str, float]
     run: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def word(self) -> str:
@@ -46,30 +47,30 @@ class Heard:
             rest = sum(self.probabilities.values()) - sum(shown.values())
             bars.append(f"  {len(self.probabilities) - len(shown)} others, together {rest:.4f}")
         model = f"Model: {self.model} ({self.run})" if self.run else f"Model: {self.model}"
-        return "\n".join([f"{self.clip.name}: {self.word}", *bars, model])
+        notes = [f"Note: {note}" for note in self.notes]
+        return "\n".join([f"{self.clip.name}: {self.word}", *bars, *notes, model])
 
 
 def classify(path: str, model: str, run: Run) -> Heard:
     """Classifies one clip.
 
     Args:
-        path: A WAV file, 16 kHz mono 16-bit PCM.
+        path: A recording, as for :func:`tfnets.speech.audio.read`.
         model: As for :func:`mlproject.tracking.models.load`.
         run: Its experiment is searched first for the latest model.
 
     Raises:
         InputError: For a clip that cannot be read or a model that does not take waveforms.
     """
-    samples = wav.read(path).astype(np.float32) / 32768
-    network, uri, name = models.load(model, "waveforms", run)
-    inputs, outputs = getattr(network, "input_shape", None), getattr(network, "output", None)
-    if not isinstance(outputs, dict) or not isinstance(inputs, tuple) or len(inputs) != 2:
-        what = f"takes inputs of shape {inputs}, not waveforms" if inputs else "is not one of ours"
-        raise InputError(f"model {uri} {what}; expected a model of a run on audio.")
-    answers = network.predict(samples[np.newaxis], verbose=0)
-    probabilities = {name: float(values[0]) for name, values in answers.items()}
+    sound = audio.read(path)
+    loaded = load_model(model, run)
+    answers = dict(zip(loaded.classes, loaded.hear(sound.samples[np.newaxis])[0], strict=True))
+    probabilities = {name: float(value) for name, value in answers.items()}
     ranked = dict(sorted(probabilities.items(), key=lambda item: -item[1]))
-    return Heard(Path(path), uri, ranked, name)
+    notes = [f"{path}: {sound.repaired}; what is there was read"] if sound.repaired else []
+    if sound.seconds > 1 + 1e-6:
+        notes.append(f"the recording has {sound.seconds:.2f} s; the first second was classified")
+    return Heard(Path(path), loaded.uri, ranked, loaded.run, tuple(notes))
 
 
 def log(heard: Heard, run: Run) -> None:

@@ -6,124 +6,36 @@ import click
 
 from mlproject.process.imports import late_imports
 from mlproject.process.options import (
+    AGAINST,
     RESUME,
-    AutoFloat,
+    OneOf,
     Several,
     add_options,
     checkpoint,
     defaults,
     skip,
 )
+from mlproject.speech.options import (
+    A_SEED,
+    AUTO_POOLING,
+    CHOICE,
+    DATA,
+    INITIALIZER,
+    LENGTH,
+    MODEL,
+    PART,
+    POOLING,
+    PROTOCOL,
+    SEED,
+    SPLIT,
+    NetworkType,
+    training,
+)
 from mlproject.speech.published import Network
+from mlproject.sweeps import space
 from mlproject.tracking.task import Task
 
 TASK = Task("speech")
-OPTIMIZERS = ("adam", "sgd")
-
-DATA = (
-    click.option(
-        "--data",
-        default="builtin",
-        help="'builtin' (synthesised speech, rendered on first use), 'speech_commands' (Google's "
-        "recordings, 2.4 GB, downloaded on first use), a folder in their layout, or an .npz file "
-        "with x_train, y_train, x_test, y_test.",
-    ),
-    click.option(
-        "--words",
-        default="no,go,down",
-        help="Classes, separated by commas: folders of the data, or words for the built-in "
-        "corpus to speak. Ignored for an .npz file, which has its own.",
-    ),
-    click.option(
-        "--clips",
-        type=click.IntRange(15, 100_000),
-        default=3000,
-        help="Training clips per word of the built-in corpus.",
-    ),
-)
-
-LENGTH = (
-    click.option(
-        "--epochs",
-        type=click.IntRange(1, 2**31 - 1),
-        default=50,
-        help="Passes over the training data.",
-    ),
-    click.option(
-        "--batch-size", type=click.IntRange(1, 2**31 - 1), default=1024, help="Clips per step."
-    ),
-)
-
-INITIALIZER = click.option(
-    "--initializer",
-    type=click.Choice(["keras", "torch"]),
-    default="keras",
-    help="Initial weights: Keras' defaults, or those of PyTorch's modules, which the reports "
-    "trained.",
-)
-
-SEED = click.IntRange(0, 2**32 - 1)
-
-
-def training(optimizer: str) -> tuple:
-    """The options of one training, with the optimizer that its report uses."""
-    return (
-        *LENGTH,
-        INITIALIZER,
-        click.option(
-            "--optimizer",
-            type=click.Choice(OPTIMIZERS),
-            default=optimizer,
-            help="Optimizer, with PyTorch's update rule; Adam has PyTorch's defaults.",
-        ),
-        click.option(
-            "--learning-rate",
-            type=AutoFloat(),
-            default="auto",
-            help="Learning rate; 'auto' is the reports': 0.001 for Adam, 0.01 for SGD.",
-        ),
-        click.option(
-            "--momentum",
-            type=click.FloatRange(0, 1, max_open=True),
-            default=0.9,
-            help="SGD only; ignored by Adam.",
-        ),
-        click.option(
-            "--weight-decay",
-            type=click.FloatRange(0),
-            default=1e-5,
-            help="SGD only, on every parameter, coupled as in PyTorch; ignored by Adam.",
-        ),
-        click.option(
-            "--seed",
-            type=SEED,
-            default=0,
-            help="Random seed of the initial weights and the order of the clips.",
-        ),
-    )
-
-
-POOLING = click.option(
-    "--pooling",
-    type=click.Choice(["last", "mean", "flatten"]),
-    default="last",
-    help="How the frames of the second GRU layer become one vector.",
-)
-
-
-class NetworkType(click.ParamType):
-    """A network and its optimizer, ``gru+adam``; becomes a :class:`Network`."""
-
-    name = "network+optimizer"
-
-    def convert(self, value, param, ctx) -> Network:
-        """The pair."""
-        if isinstance(value, Network):
-            return value
-        network = Network(*value.lower().partition("+")[::2])
-        if network.architecture not in ("fc", "cnn", "gru") or network.optimizer not in OPTIMIZERS:
-            self.fail(f"{value!r} is not one of fc, cnn, gru with +adam or +sgd.", param, ctx)
-        return network
 
 
 @click.group(context_settings={"show_default": True}, short_help="Tell spoken words apart.")
@@ -132,21 +44,21 @@ def cli():
 
 
 @cli.command("fc")
-@add_options(DATA, training("sgd"))
+@add_options(DATA, SPLIT, PROTOCOL, training("sgd"), CHOICE)
 def fc(**options):
     """Train the fully connected network of report speech_rnn (567,171 parameters)."""
     _train("fc", options)
 
 
 @cli.command("cnn")
-@add_options(DATA, training("adam"))
+@add_options(DATA, SPLIT, PROTOCOL, training("adam"), CHOICE)
 def cnn(**options):
     """Train the convolutional network of report speech_cnn (346,067 parameters)."""
     _train("cnn", options)
 
 
 @cli.command("gru")
-@add_options(DATA, training("adam"), [POOLING])
+@add_options(DATA, SPLIT, PROTOCOL, training("adam"), CHOICE, [AUTO_POOLING])
 @click.option(
     "--reset-after",
     type=bool,
@@ -165,7 +77,7 @@ def gru(**options):
 
 
 @cli.command("compare")
-@add_options(DATA, LENGTH, [INITIALIZER])
+@add_options(DATA, SPLIT, PROTOCOL, LENGTH, [INITIALIZER], CHOICE)
 @click.option(
     "--models",
     type=Several(NetworkType()),
@@ -192,9 +104,75 @@ def compare(**options):
         click.echo(compare(options, of_networks, run))
 
 
+@cli.command("cross-validation")
+@add_options(DATA, PROTOCOL, LENGTH, [INITIALIZER], CHOICE)
+@click.option(
+    "--models",
+    type=Several(NetworkType()),
+    default="gru+adam",
+    help="Networks (fc, cnn, gru), each with its optimizer (adam, sgd), separated by commas; the "
+    "first is the reference.",
+)
+@click.option(
+    "--folds",
+    type=OneOf(("speaker",), click.IntRange(2, 100_000)),
+    default="5",
+    help="Into how many parts the speakers are cut, each tested on once; 'speaker' leaves out one "
+    "at a time.",
+)
+@click.option(
+    "--seeds",
+    type=Several(SEED),
+    default="0",
+    help="Seeds to train each fold with, separated by commas; averaged within a speaker.",
+)
+@add_options([AGAINST, RESUME])
+def cross_validation(**options):
+    """Test on every speaker once, by networks that never heard them; compare by speaker."""
+    models, seeds = options["models"], options["seeds"]
+    name = f"cross-validation {_count(models, 'model')}, {_count(seeds, 'seed')}"
+    of_networks = {name: defaults(cli.commands[name]) for name, _ in models}
+    with TASK.start_run(name, "cross-validation", options) as run:
+        with late_imports():
+            from mlproject.speech.cross_validation import cross_validate
+        click.echo(cross_validate(options, of_networks, run))
+
+
+@cli.command("search")
+@click.option(
+    "--model",
+    type=NetworkType(),
+    default="gru+adam",
+    help="Network (fc, cnn, gru) with its optimizer (adam, sgd).",
+)
+@add_options(
+    space.options("learning_rate=0.0003..0.01:log,batch_size=64|256|1024", "speech-words"),
+    DATA,
+    SPLIT,
+    PROTOCOL,
+    LENGTH,
+    [INITIALIZER, A_SEED],
+    CHOICE,
+    [RESUME],
+)
+def search(**options):
+    """Look for good options of a network by validation accuracy; register the best."""
+    network = options["model"]
+    command = cli.commands[network.architecture]
+    space.check(options["space"], command, space.NOT_SEARCHED)
+    name = f"search {network.title}, {options['trials']} trials"
+    with TASK.start_run(name, "search", options) as run:
+        with late_imports():
+            from mlproject.speech.search import search
+        click.echo(search(options, network, defaults(command), command, run))
+
+
 @cli.command("from-torch")
 @add_options(
-    [checkpoint("a PyTorch module of one of the reports' networks"), skip()], DATA, [POOLING]
+    [checkpoint("a PyTorch module of one of the reports' networks"), skip()],
+    DATA,
+    SPLIT,
+    [POOLING],
 )
 def from_torch(**options):
     """Import a network trained in PyTorch, evaluate it, and log a deployable model."""
@@ -208,25 +186,44 @@ def from_torch(**options):
 @cli.command("classify")
 @click.argument("clip", required=False)
 @click.option(
-    "--wav", type=click.Path(), help="Clip to classify: one second, 16 kHz mono 16-bit PCM."
+    "--wav",
+    type=click.Path(),
+    help="Recording to classify, of any format and rate: its first second; '-' reads standard "
+    "input.",
 )
-@click.option(
-    "--model",
-    default="latest",
-    help="'latest' (the newest finished speech run with a model, from this experiment if it "
-    "has one), id of a run, or model URI such as models:/name@alias.",
-)
+@add_options([MODEL])
 def classify(clip, **options):
     """Classify a clip with a trained model: the word and all probabilities."""
     if (clip is None) == (options["wav"] is None):
         raise click.UsageError("expected one clip: classify CLIP, or classify --wav CLIP.")
-    options["wav"] = options["wav"] or clip
+    options["wav"] = clip if options["wav"] is None else options["wav"]
     with TASK.start_run("classify", "classify", options) as run:
         with late_imports():
             from mlproject.speech.classify import classify, log
         heard = classify(options["wav"], options["model"], run)
         click.echo(heard)  # first of all: no trouble with logging may cost the answer
         log(heard, run)
+
+
+@cli.command("evaluate")
+@add_options([MODEL], DATA, SPLIT, [PART])
+def evaluate(**options):
+    """Evaluate a trained model on other recordings: accuracy, calibration, false alarms."""
+    with TASK.start_run("evaluate", "evaluate", options) as run:
+        with late_imports():
+            from mlproject.speech.judging import evaluate
+        click.echo(evaluate(options, run))
+
+
+@cli.command("robustness")
+@add_options([MODEL], DATA, SPLIT, [PART])
+@click.option("--seed", type=SEED, default=0, help="Random seed of the noise.")
+def robustness(**options):
+    """Evaluate a trained model on clips made louder, later, noisier, of other sample rates."""
+    with TASK.start_run("robustness", "robustness", options) as run:
+        with late_imports():
+            from mlproject.speech.judging import robustness
+        click.echo(robustness(options, run))
 
 
 def _train(architecture: str, options: dict) -> None:

@@ -10,7 +10,7 @@ from mlproject.tracking import models, summaries
 from mlproject.tracking.limits import escaped
 from mlproject.tracking.run import Run
 from mlproject.tracking.summaries import classes, log_confusion, log_network, sizes
-from tfnets import evaluation
+from tfnets import calibration, evaluation, figures, programs
 from tfnets.dataset import Dataset
 from tfnets.parameters import Derivation
 from tfnets.speech import features
@@ -53,19 +53,50 @@ def log_data(data: Dataset, architecture: str, run: Run) -> None:
     run.log_tags({"model": architecture, "inputs": inputs})
 
 
-def evaluate(network: keras.Model, data: Dataset, run: Run) -> Evaluated:
-    """Evaluates a network on the test split; logs that, the network and where it comes from."""
+def evaluate(
+    network: keras.Model, data: Dataset, run: Run, *, calibrate: bool = False
+) -> Evaluated:
+    """Evaluates a network on the test split; logs that, the network and where it comes from.
+
+    Args:
+        network: From :func:`tfnets.speech.build`, with its weights.
+        data: What to evaluate it on.
+        run: Where to log.
+        calibrate: Whether the exported model's probabilities are scaled by the temperature that
+            fits the validation split best.
+    """
     assert data.mean is not None
     assert data.std is not None  # load has standardised it
-    test = evaluation.evaluate(network, data.test, data.classes)
+    temperature = 1.0
+    if calibrate:
+        assert data.val is not None  # load gives one
+        on_validation = programs.predict(network, data.val.x)
+        temperature = calibration.temperature(on_validation, data.val.y)
+        run.log_metrics({"temperature": temperature})
+    test = evaluation.evaluate(network, data.test, data.classes, temperature=temperature)
     deployed = tfnets.speech.deployable(
-        network, data.classes, mean=data.mean, std=data.std, waveforms=data.from_audio
+        network,
+        data.classes,
+        mean=data.mean,
+        std=data.std,
+        waveforms=data.from_audio,
+        level=data.level,
+        temperature=temperature,
     )
     metrics = {f"test/{name}": value for name, value in test.metrics.items()}
     run.log_metrics(metrics)
+    log_reliability(test, data.name, run)
     log_confusion(test, data, run)
     table = log_network(network, run)
     return Evaluated(network, test, table, models.log(run, deployed, _example(data), _about(data)))
+
+
+def log_reliability(test: evaluation.Evaluation, data: str, run: Run) -> None:
+    """Logs how often a classifier is right by how sure it is."""
+    title = f"{run.name}\n{data}, test"
+    figure = figures.reliability(test.reliability, test.metrics["ece"], title)
+    run.log_figure(figure, "reliability.png")
+    run.log_table(test.reliability, "reliability.json")
 
 
 def describe(architecture: str, about: str, evaluated: Evaluated, data: Dataset, run: Run) -> None:
@@ -103,5 +134,11 @@ def _about(data: Dataset) -> dict:
     """What a user of the deployed model must know; stands in its MLmodel file."""
     about = {"classes": list(data.classes), "data": data.name}
     if data.from_audio:
-        return about | {"sample_rate": features.SAMPLE_RATE, "input": "waveform in [-1, 1]"}
+        return about | {
+            "sample_rate": features.SAMPLE_RATE,
+            "input": "waveform in [-1, 1]",
+            "level": data.level,
+            # A level of the whole clip is no step of a stream.
+            "window_only": data.level == "clip",
+        }
     return about | {"input": f"matrices {data.input_shape}"}

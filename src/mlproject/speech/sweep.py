@@ -8,8 +8,8 @@ from mlproject.speech.published import Network
 from mlproject.speech.results import log_loading
 from mlproject.speech.settings import data_of, load, resolve
 from mlproject.speech.tables import COMPARED, Comparison
-from mlproject.speech.train import train_on
-from mlproject.sweeps import engine
+from mlproject.speech.train import log_speakers, train_on
+from mlproject.sweeps import engine, people
 from mlproject.sweeps.engine import Sweep
 from mlproject.sweeps.in_process import InProcess
 from mlproject.sweeps.trials import Done, Group, Trial, Work, by_seed
@@ -77,7 +77,9 @@ def compare(options: dict, defaults: Mapping[str, dict], run: Run) -> str:
         run.log_table(tables.runs(groups, outcome.done), "comparison.json")
     outcome.refuse_failures(sweep, run)
     log_times(run)
-    text = comparison.text(outcome.done)
+    separated = people.separation(groups, outcome.done, groups[0].name)
+    text = f"{comparison.text(outcome.done)}\n{separated}\n"
+    run.log_text(text, "comparison.txt")
     return f"\n{text}" + summary(("Wall time", duration(run.elapsed)), run=run)
 
 
@@ -107,7 +109,8 @@ def load_for(trial: Trial) -> Dataset:
 
 def train_trial(data: Dataset, trial: Trial, run: Run) -> None:
     """Trains one network of a comparison."""
-    train_on(data, resolve(trial.tags["model"], trial.options), run)
+    result = train_on(data, resolve(trial.tags["model"], trial.options), run)
+    log_speakers(result, data, run)
     log_times(run)
 
 

@@ -1,18 +1,22 @@
 """Trains one network and logs everything about it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 
 import tfnets.speech
 from mlproject.speech.results import Evaluated, describe, evaluate, log_data, log_loading
 from mlproject.speech.settings import Settings, load
+from mlproject.sweeps import people
 from mlproject.tracking.callbacks import LogEpochs
 from mlproject.tracking.run import Run
-from mlproject.tracking.summaries import count, log_times, log_used, optimizer, summary
-from tfnets import figures, training
-from tfnets.dataset import Dataset
-from tfnets.progress import duration
+from mlproject.tracking.summaries import log_times, log_used, optimizer, summary
+from tfnets import figures, programs, training
+from tfnets.dataset import Dataset, Varied
+from tfnets.progress import count, duration
+from tfnets.speech.clips import SILENCE
 
 # Which share of its last validation accuracy a network must reach to have come far.
 _FAR = 0.9
@@ -57,17 +61,26 @@ def train(settings: Settings, run: Run) -> str:
     )
 
 
-def train_on(data: Dataset, settings: Settings, run: Run) -> Result:
+def train_on(
+    data: Dataset,
+    settings: Settings,
+    run: Run,
+    *,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Result:
     """Trains and evaluates one network on data that is loaded, and logs everything about it.
 
     Args:
         data: From :func:`tfnets.speech.load`.
         settings: What to build and train.
         run: Where to log.
+        callbacks: Keras callbacks, after those that log.
     """
     architecture, recipe = settings.architecture, settings.recipe
     execution = tfnets.speech.execution(architecture, recipe.batch_size)
-    log_used(recipe, execution, run)
+    augment = isinstance(data.train, Varied)
+    used = {"level": data.level, "augment": augment, "keep": recipe.keep}
+    log_used(recipe, execution, run, **used, calibrate=settings.calibrate)
     log_data(data, architecture, run)
 
     def build() -> keras.Model:
@@ -78,13 +91,20 @@ def train_on(data: Dataset, settings: Settings, run: Run) -> Result:
             **settings.network,
         )
 
-    trained = training.train(build, data, recipe, callbacks=[LogEpochs(run)], execution=execution)
+    trained = training.train(
+        build, data, recipe, callbacks=[LogEpochs(run), *callbacks], execution=execution
+    )
     gap = {f"gap/{name}": value for name, value in trained.gap.items()}
     to_90 = trained.epochs_to(_FAR)
-    once = {"epochs/to_90_of_final": to_90, "time/train_s": trained.seconds}
+    once = {
+        "epochs/to_90_of_final": to_90,
+        "epochs/best": trained.best,
+        "time/train_s": trained.seconds,
+        "time/drawing_s": trained.drawing,
+    }
     run.log_metrics(gap | once)
     run.log_figure(figures.curves(trained.history, f"{run.name}: {data.name}"), "curves.png")
-    evaluated = evaluate(trained.model, data, run)
+    evaluated = evaluate(trained.model, data, run, calibrate=settings.calibrate)
     epochs = count(len(trained.history), "epoch")
     about = (
         f"after {epochs}, {duration(trained.seconds)} of training with "
@@ -95,3 +115,12 @@ def train_on(data: Dataset, settings: Settings, run: Run) -> Result:
     )
     describe(architecture, about, evaluated, data, run)
     return Result(trained, evaluated)
+
+
+def log_speakers(result: Result, data: Dataset, run: Run) -> None:
+    """Logs how each speaker of the test was understood; silence is nobody's."""
+    if data.test.groups is None:
+        return
+    scores = programs.predict(result.trained.model, data.test.x)
+    spoken = np.array([name != SILENCE for name in data.classes])[data.test.y]
+    people.log_fold(np.argmax(scores, axis=-1), data, run, spoken)

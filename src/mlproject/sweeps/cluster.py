@@ -11,7 +11,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,7 +21,16 @@ import distributed
 
 from mlproject.process import environment, signals
 from mlproject.process.imports import start_tensorflow
-from mlproject.sweeps.trials import Ended, Trial, Work, start_trial
+from mlproject.sweeps.trials import (
+    Ended,
+    Follow,
+    LostError,
+    PrunedError,
+    Trial,
+    Work,
+    nothing_more,
+    start_trial,
+)
 from mlproject.tracking import lifecycle, queries
 from mlproject.tracking.run import Run, RunReference
 from tfnets.dataset import Dataset
@@ -29,6 +39,9 @@ from tfnets.errors import InputError, first_line
 # How long the trials have to end themselves after a signal, in seconds; on a busy machine
 # that is what an epoch takes.
 _GRACE = 15.0
+
+# They write tracebacks when a connection breaks; we say what it means.
+_LOGGERS = "distributed", "distributed.client", "asyncio", "tornado.application"
 
 
 @dataclass(frozen=True)
@@ -44,7 +57,12 @@ class OnDask:
 
     @contextlib.contextmanager
     def running(
-        self, trials: Sequence[Trial], work: Work, data: Dataset | None, parent: Run
+        self,
+        trials: Sequence[Trial],
+        work: Work,
+        data: Dataset | None,
+        parent: Run,
+        follow: Follow = nothing_more,
     ) -> Iterator[Iterator[Ended]]:
         """Runs trials on the cluster; data that they share is loaded once by each worker.
 
@@ -55,6 +73,8 @@ class OnDask:
             yield iter(())
             return
         reference = parent.reference
+        for name in _LOGGERS:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         with contextlib.ExitStack() as stack:
             # Done last: what still runs then has lost its worker.
             stack.callback(queries.end_running, reference, "its worker was stopped")
@@ -63,15 +83,19 @@ class OnDask:
             if data is not None:
                 loaded = client.submit(work.load, trials[0], pure=False)
             digest = None if data is None else data.digest
-            futures = {
+            futures: dict = {}
+
+            def submit(trial: Trial) -> distributed.Future:
                 # Without priorities Dask takes what is submitted at once in any order.
-                client.submit(
-                    _run, trial, work, loaded, digest, reference, pure=False, priority=-place
-                ): trial
-                for place, trial in enumerate(trials)
-            }
+                order = {"pure": False, "priority": -len(futures)}
+                future = client.submit(_run, trial, work, loaded, digest, reference, **order)
+                futures[future] = trial
+                return future
+
+            for trial in trials:
+                submit(trial)
             try:
-                yield _ended(futures)
+                yield _ended(futures, submit, follow, client.scheduler.address)
             except BaseException:
                 signals.acknowledge()  # by ending, which the same request must not interrupt
                 with contextlib.suppress(Exception):  # why we end matters more
@@ -79,17 +103,26 @@ class OnDask:
                 raise
 
 
-def _ended(futures: dict) -> Iterator[Ended]:
-    for future in distributed.as_completed(futures):
-        trial = futures[future]
-        try:
-            yield Ended(trial, *future.result())
-        except distributed.scheduler.KilledWorker:
-            yield Ended(
-                trial, error="its worker died again and again; is there too little memory?"
-            )
-        except Exception as error:  # out of memory, a scheduler that is gone ...
-            yield Ended(trial, error=f"{type(error).__name__}: {first_line(error)}.")
+def _ended(
+    futures: dict, submit: Callable[[Trial], distributed.Future], follow: Follow, scheduler: str
+) -> Iterator[Ended]:
+    completed = distributed.as_completed(list(futures))
+    for future in completed:
+        ended = _outcome(futures[future], future, scheduler)
+        for trial in follow(ended):
+            completed.add(submit(trial))
+        yield ended
+
+
+def _outcome(trial: Trial, future: distributed.Future, scheduler: str) -> Ended:
+    try:
+        return Ended(trial, *future.result())
+    except distributed.scheduler.KilledWorker:
+        return Ended(trial, error="its worker died again and again; is there too little memory?")
+    except CancelledError:
+        raise LostError(f"the connection to scheduler {scheduler!r} is lost") from None
+    except Exception as error:  # out of memory, what cannot be sent ...
+        return Ended(trial, error=f"{type(error).__name__}: {first_line(error)}.")
 
 
 def _client(
@@ -228,6 +261,8 @@ def _run(
                         "sweep was started; it must be the same everywhere."
                     )
                 work.train(data, trial, run)
+        except PrunedError as error:
+            return run.id, str(error)
         except InputError as error:
             return "", str(error)
         except signals.Interrupted as error:  # Dask could not hand it on

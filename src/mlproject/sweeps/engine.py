@@ -5,13 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mlproject.sweeps.resuming import resumed
-from mlproject.sweeps.trials import Done, Executor, Trial, Work
+from mlproject.sweeps.trials import Done, Executor, LostError, Trial, Work
 from mlproject.tracking import queries
 from mlproject.tracking.run import Run
-from mlproject.tracking.summaries import count
 from tfnets.dataset import Dataset
 from tfnets.errors import InputError
-from tfnets.progress import Line, duration, say
+from tfnets.progress import Line, count, duration, say
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,8 @@ class Sweep:
         trials: What to train, in this order.
         work: What each trial does.
         stage: The stage of the parent run, ``"study"``; an earlier one can be resumed.
-        data: The data that all trials share, or by the trial's name that which each loads.
+        data: The data that all trials share, or by the trial's name the digest of that which each
+            loads.
         judged_by: The metric that tells good runs from bad ones, and its name in words.
         advice: How to leave out what cannot be trained, for a message.
     """
@@ -30,7 +30,7 @@ class Sweep:
     trials: Sequence[Trial]
     work: Work
     stage: str
-    data: Dataset | Mapping[str, Dataset]
+    data: Dataset | Mapping[str, str]
     judged_by: tuple[str, str]
     advice: str
 
@@ -44,7 +44,7 @@ class Sweep:
         """By the trial's name the digest of its data."""
         if isinstance(self.data, Dataset):
             return dict.fromkeys((trial.name for trial in self.trials), self.data.digest)
-        return {name: data.digest for name, data in self.data.items()}
+        return dict(self.data)
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,10 @@ class Outcome:
         """Raises InputError if a trial failed, saying how to go on."""
         if self.failed:
             name, why = next(iter(self.failed.items()))
+            others = "The others are done: " if self.done else ""
             raise InputError(
                 f"{len(self.failed)} of {count(len(sweep.trials), 'run')} failed, {name}: {why} "
-                f"The others are done: -P resume={run.id} trains only what is missing; "
+                f"{others}-P resume={run.id} trains only what is missing; "
                 f"{sweep.advice}."
             )
 
@@ -108,6 +109,11 @@ def train(
                 text = _progress(name, done, sweep.judged_by, len(trials), left, line.is_bar)
                 line.show(text, len(done))
                 after(done)
+    except LostError as error:
+        raise InputError(
+            f"{error}; {len(done)} of {count(len(trials), 'run')} are done, and -P "
+            f"resume={run.id} trains what is missing."
+        ) from None
     finally:
         line.end(text)
     return Outcome(done, failed)

@@ -5,10 +5,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from mlproject.tracking.lifecycle import start_run
+from mlproject.tracking.lifecycle import PrunedError, start_run
 from mlproject.tracking.queries import Record
 from mlproject.tracking.run import Run, RunReference
 from tfnets.dataset import Dataset
+from tfnets.errors import InputError
+
+__all__ = ["PrunedError"]
 
 Subject = TypeVar("Subject")
 
@@ -94,8 +97,8 @@ class Ended:
 
     Attributes:
         trial: Which.
-        run_id: The id of its finished run; empty if it failed.
-        error: Why it failed; empty if it did not.
+        run_id: The id of its finished run, or of one that was pruned; empty if it failed.
+        error: Why it failed, or was pruned; empty if it did neither.
     """
 
     trial: Trial
@@ -103,11 +106,28 @@ class Ended:
     error: str = ""
 
 
+class LostError(InputError):
+    """What runs the trials is gone; says so without a full stop."""
+
+
+Follow = Callable[[Ended], Sequence[Trial]]
+
+
+def nothing_more(ended: Ended) -> Sequence[Trial]:
+    """What follows a trial where all are known from the start."""
+    return ()
+
+
 class Executor(Protocol):
     """Runs trials somewhere."""
 
     def running(
-        self, trials: Sequence[Trial], work: Work, data: Dataset | None, parent: Run
+        self,
+        trials: Sequence[Trial],
+        work: Work,
+        data: Dataset | None,
+        parent: Run,
+        follow: Follow = nothing_more,
     ) -> AbstractContextManager[Iterator[Ended]]:
         """Runs trials; yields them as they end, in a ``with`` block, after which none runs.
 
@@ -116,6 +136,7 @@ class Executor(Protocol):
             work: What each does.
             data: The data that all trials share; None if each loads its own.
             parent: The run that they belong to.
+            follow: What else to run, asked whenever one has ended.
         """
         ...
 

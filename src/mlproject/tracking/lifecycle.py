@@ -1,23 +1,39 @@
 """Starts runs, ends them however their process ends, and finds those that were abandoned."""
 
 import contextlib
+import getpass
 import os
 import socket
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import mlflow
-from mlflow.entities import LoggedModelStatus, RunStatus
+from mlflow.entities import LoggedModelStatus
+from mlflow.entities import Run as Entity
 from mlflow.exceptions import MlflowException
+from mlflow.tracking.fluent import _active_run_stack
 from mlflow.utils import name_utils
-from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT, MLFLOW_PROJECT_ENV
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_PROJECT_ENTRY_POINT,
+    MLFLOW_PROJECT_ENV,
+    MLFLOW_USER,
+)
 
 from mlproject.process import environment, signals
-from mlproject.tracking import store
-from mlproject.tracking.run import Run, RunReference, discard
+from mlproject.tracking import outages, outbox, store
+from mlproject.tracking.run import Run, RunReference, current_store, discard
 from mlproject.tracking.views import VIEWS
 from tfnets.errors import InputError, first_line
+from tfnets.progress import say
+
+# How long a run that is broken off waits for its last points to be sent, in seconds: while
+# the store is known to be away, and otherwise.
+_SHORT, _LONG = 3.0, 30.0
+
+
+class PrunedError(InputError):
+    """A trial of a search that was not worth going on with; its run ends as KILLED."""
 
 
 @contextlib.contextmanager
@@ -45,37 +61,42 @@ def start_run(
         parent: The run that it is a child of, in this process or in another.
     """
     started = time.perf_counter()
-    active = current = None
+    current: Run | None = None
+
+    def start() -> None:
+        # With its tags from the first moment: they tell whose it is, if we are killed.
+        nonlocal current
+        if current is None:
+            of_run = {"task": task, "stage": stage, **(tags or {}), **environment.tags()}
+            current = Run(_start(of_run, parent), task, started)
+        if "error" in current.tags:  # ended before we came
+            mlflow.delete_tag("error")
+            del current.tags["error"]
+        if _is_generated(current.name):
+            mlflow.set_tag("mlflow.runName", name)
+            current.name = name
+
     try:
+        outages.patience()  # refused before a run is there
+        _explained(outages.patient(start, _may_pass if parent is None else outages.is_temporary))
+        assert current is not None
+        current.log_parameters(options)
         with signals.deferred():
-            # With its tags from the first moment: they tell whose it is, if we are killed.
-            active = _start(
-                {"task": task, "stage": stage, **(tags or {}), **environment.tags()}, parent
-            )
-            current = Run(active, task, started)
-            if _is_generated(current.name):
-                current.name = name
-                current.log_tags({"mlflow.runName": name})
-            current.log_parameters(options)
             _end_abandoned(current.experiment_id)
             _save_views(current.experiment_id, task)
         if parent is None:
-            _follow_mlflow_run(active.data.tags)
+            _follow_mlflow_run(current.tags)
         yield current
         signals.check()
-        with signals.deferred():
-            _finish(current)
-            active = None  # ended, whatever comes now
+        _finish(current, is_child=parent is not None)
     except BaseException as error:
         signals.acknowledge()
-        interrupted = isinstance(error, signals.Interrupted | KeyboardInterrupt)
+        stopped = signals.Interrupted | KeyboardInterrupt | PrunedError
+        interrupted = isinstance(error, stopped)
         with signals.deferred():
             reason = " ".join(str(error).split()) or type(error).__name__
-            if active is not None:
-                if current is not None:
-                    with contextlib.suppress(MlflowException):  # ending matters more
-                        current.flush()
-                _end(active.info.run_id, "KILLED" if interrupted else "FAILED", reason)
+            if current is not None and not current.has_ended:
+                _break_off(current, "KILLED" if interrupted else "FAILED", reason)
         raise
 
 
@@ -93,14 +114,25 @@ def _start(tags: dict[str, str], parent: RunReference | None = None) -> mlflow.A
             tags=tags,
             log_system_metrics=False,
         )
-    except BaseException as error:
+    except BaseException:
         if waiting:  # MLflow has forgotten it; it still has to be ended
             os.environ["MLFLOW_RUN_ID"] = waiting
-        if isinstance(error, Exception) and not isinstance(error, InputError):
-            # SQLAlchemy, a missing driver, sqlite, the network: each has its own.
-            where = mlflow.get_tracking_uri()
-            raise InputError(f"cannot start a run at {where}: {first_line(error)}.") from None
         raise
+
+
+def _explained(start: Callable[[], None]) -> None:
+    try:
+        start()
+    except InputError:
+        raise
+    except Exception as error:  # SQLAlchemy, a missing driver, sqlite, the network: each its own
+        where = store.shown()
+        raise InputError(f"cannot start a run at {where}: {first_line(error)}.") from None
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether it is worth to wait at a command's start: an address may simply be wrong."""
+    return outages.is_temporary(error) and "failed with" not in str(error)
 
 
 def _follow_mlflow_run(tags: dict[str, str]) -> None:
@@ -114,29 +146,87 @@ def _follow_mlflow_run(tags: dict[str, str]) -> None:
         signals.end_with(environment.launchers())
 
 
-def _finish(current: Run) -> None:
+def _finish(current: Run, is_child: bool) -> None:
+    """Ends a run as FINISHED, once all its points are logged.
+
+    A child that its sweep has taken for dead stays ended: it may be running again elsewhere.
+
+    Raises:
+        InputError: If the store does not take it; what is left can be recovered, if it is away.
+            For such a child, too.
+    """
+    ended = ""
+
+    def end() -> None:
+        nonlocal ended
+        status = mlflow.MlflowClient().get_run(current.id).info.status if is_child else "RUNNING"
+        ended = status if status != "RUNNING" else ""
+        _terminate(current.id, ended or "FINISHED")
+        current.has_ended = True
+        current.outbox.close()
+
     try:
-        current.flush()
-        mlflow.end_run("FINISHED")
-    except MlflowException as error:
-        where = f"run {current.id} at {mlflow.get_tracking_uri()}"
-        raise InputError(f"cannot end {where} as FINISHED: {first_line(error)}.") from error
+        current.outbox.drain(outages.patience())
+        outages.patient(end)()
+    except (MlflowException, OSError) as error:
+        why = first_line(error)
+        left = None
+        if isinstance(error, outages.GaveUpError) or outages.is_temporary(error):
+            left = current.outbox.close("FINISHED")
+            current.has_ended = left is not None
+            if left:
+                _forget(current.id)
+        raise InputError(_not_ended(current.id, "FINISHED", why, left)) from error
+    if ended:
+        raise InputError(f"run {current.id} was ended as {ended} while it trained.")
+
+
+def _break_off(current: Run, status: str, reason: str) -> None:
+    """Ends a run that has not come to its end. Raises no error: it must not hide the first."""
+    where = store.shown()
+    with outages.announced(where, "Ctrl-C again ends at once"):
+        try:
+            try:
+                current.outbox.drain(_SHORT if current.outbox.is_stuck else _LONG)
+            except outages.GaveUpError:
+                raise
+            except MlflowException:  # refused for good; ending matters more
+                pass
+            _end(current.id, status, reason)
+        except Exception as error:
+            away = isinstance(error, outages.GaveUpError) or outages.is_temporary(error)
+            left = current.outbox.close(*((status, reason[:500]) if away else ()))
+            _forget(current.id)
+            say(_not_ended(current.id, status, first_line(error), left))
+        else:
+            current.outbox.close()
+
+
+def _not_ended(run_id: str, status: str, why: str, left: Path | None) -> str:
+    where = f"run {run_id} at {store.shown()}"
+    more = f" `tfnets recover` sends what is missing, from {left}." if left else ""
+    return f"cannot end {where} as {status}: {why}.{more}"
 
 
 def _end(run_id: str, status: str, reason: str) -> None:
-    """Ends a run. Raises nothing: an unreachable store must not hide the first error."""
-    client = mlflow.MlflowClient()
-    with contextlib.suppress(Exception):
-        client.set_tag(run_id, "error", reason[:500])
     try:
-        active = mlflow.active_run()
-        if active is not None and active.info.run_id == run_id:
-            mlflow.end_run(status)
-        else:  # MLflow has forgotten it: its end failed before
-            client.set_terminated(run_id, status)
-    except Exception as error:
-        where = f"run {run_id} at {mlflow.get_tracking_uri()}"
-        print(f"cannot end {where} as {status}: {first_line(error)}.", file=sys.stderr)
+        mlflow.MlflowClient().set_tag(run_id, "error", reason[:500])
+    finally:  # if only for MLflow in this process to forget it
+        _terminate(run_id, status)
+
+
+def _terminate(run_id: str, status: str) -> None:
+    active = mlflow.active_run()
+    if active is not None and active.info.run_id == run_id:
+        mlflow.end_run(status)
+    else:  # MLflow has forgotten it: its end failed before
+        mlflow.MlflowClient().set_terminated(run_id, status)
+
+
+def _forget(run_id: str) -> None:
+    """Makes MLflow forget, in this process, that a run is active: its store cannot be told."""
+    stack = _active_run_stack.get()
+    stack[:] = [run for run in stack if run.info.run_id != run_id]
 
 
 def end_waiting(status: str, reason: str) -> None:
@@ -176,19 +266,38 @@ def _end_abandoned(experiment_id: str) -> None:
     """Ends, as KILLED, the runs whose process is proven to be gone (kill -9, power cut)."""
     if os.name != "posix":
         return
-    client = mlflow.MlflowClient()
     host = socket.gethostname()
     with contextlib.suppress(MlflowException):  # the next run will try again
-        running = mlflow.search_runs(
-            [experiment_id],
-            filter_string=f"attributes.status = 'RUNNING' and tags.host = '{host}'",
-            output_format="list",
-        )
-        for each in running:
+        for each in _running(experiment_id, f"tags.host = '{host}'"):
             if environment.is_gone(each.data.tags):
                 _discard_pending(experiment_id, each.info.run_id)
-                client.set_tag(each.info.run_id, "error", "its process is gone")
-                client.set_terminated(each.info.run_id, RunStatus.to_string(RunStatus.KILLED))
+                _end(each.info.run_id, "KILLED", "its process is gone")
+                outbox.send_left(current_store(), each.info.run_id)
+        if store.is_local():
+            for each in _running(experiment_id, f"tags.`{MLFLOW_PROJECT_ENTRY_POINT}` LIKE '%'"):
+                if _nobody_comes_for(each):
+                    _end(each.info.run_id, "KILLED", "its `mlflow run` is gone")
+
+
+def _running(experiment_id: str, condition: str) -> list[Entity]:
+    condition = f"attributes.status = 'RUNNING' and {condition}"
+    return mlflow.search_runs([experiment_id], filter_string=condition, output_format="list")
+
+
+def _nobody_comes_for(run: Entity) -> bool:
+    """Whether a run is one that ``mlflow run`` made, and both are gone: no process will start it.
+
+    Should one come all the same (of another container, or a program that calls MLflow and still
+    makes an environment), it takes the run over as if it had not been ended.
+    """
+    tags = run.data.tags
+    try:
+        is_ours = tags.get(MLFLOW_USER) == getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in containers
+        return False
+    if "machine" in tags or not is_ours:
+        return False
+    return not environment.may_be_awaited(run.info.run_id, run.info.start_time / 1000)
 
 
 def _discard_pending(experiment_id: str, run_id: str) -> None:
@@ -201,7 +310,7 @@ def _discard_pending(experiment_id: str, run_id: str) -> None:
             discard(model)
 
 
-def use(store: str) -> None:
+def use(uri: str) -> None:
     """Makes this process log to a store from now on."""
-    if mlflow.get_tracking_uri() != store:
-        mlflow.set_tracking_uri(store)
+    if mlflow.get_tracking_uri() != uri:
+        mlflow.set_tracking_uri(uri)

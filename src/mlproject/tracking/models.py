@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
-from mlflow.types import ColSpec, Schema, TensorSpec
+from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 
 import tfnets
 from mlproject.process import signals
+from mlproject.tracking import store, tfnets_served
 from mlproject.tracking.run import MODEL, Run
 from tfnets.errors import InputError, first_line
 
@@ -39,7 +40,10 @@ def log(run: Run, model: keras.Model, example: np.ndarray, description: dict) ->
     """
     free = [-1 if size is None else size for size in model.inputs[0].shape]
     outputs = [TensorSpec(np.dtype("float32"), (-1,), name) for name in model.output]
-    signature = ModelSignature(Schema([TensorSpec(np.dtype("float32"), free)]), Schema(outputs))
+    rate = description.get("sample_rate")
+    params = ParamSchema([ParamSpec("sample_rate", "long", rate)]) if rate else None
+    inputs = Schema([TensorSpec(np.dtype("float32"), free)])
+    signature = ModelSignature(inputs, Schema(outputs), params)
 
     def save(folder: Path, about: Model) -> None:
         mlflow.tensorflow.save_model(
@@ -50,6 +54,7 @@ def log(run: Run, model: keras.Model, example: np.ndarray, description: dict) ->
             input_example=example,
             **_requirements(),
         )
+        _load_by_ours(about, folder)
 
     return run.log_model(save, description)
 
@@ -92,8 +97,15 @@ def log_program(
                 input_example=pd.DataFrame([example]),
                 **_requirements("mlflow"),
             )
+        _load_by_ours(about, folder)
 
     return run.log_model(save, description)
+
+
+def _load_by_ours(about: Model, folder: Path) -> None:
+    """Has MLflow load a saved model by the module that travels with it."""
+    about.flavors["python_function"]["loader_module"] = Path(tfnets_served.__file__).stem
+    about.save(str(folder / "MLmodel"))
 
 
 def _strings(names: Iterable[str]) -> Schema:
@@ -108,7 +120,7 @@ def _requirements(*more: str) -> dict:
     needed = ("tensorflow", "keras", "numpy", *more)
     return {
         "pip_requirements": [f"{name}=={metadata.version(name)}" for name in needed],
-        "code_paths": [str(Path(tfnets.__file__).parent)],
+        "code_paths": [str(Path(tfnets.__file__).parent), tfnets_served.__file__],
     }
 
 
@@ -198,6 +210,6 @@ def _latest(inputs: str, current: Run) -> mlflow.entities.Run:
         if found:
             return found[0]
     raise InputError(
-        f"there is no finished {current.task} run on {inputs} at {mlflow.get_tracking_uri()}; "
+        f"there is no finished {current.task} run on {inputs} at {store.shown()}; "
         "train one first or name a model."
     )

@@ -10,6 +10,7 @@ import mlflow
 from mlflow.exceptions import MlflowException
 
 from mlproject.process import signals
+from mlproject.tracking import cards, queries, store
 from tfnets.errors import InputError, first_line
 
 BEST, RUNNER_UP, CHAMPION = "best", "runner-up", "champion"
@@ -49,8 +50,9 @@ def register(name: str, run_id: str, tags: Mapping[str, object], description: st
         name: Name of the registered model; created if there is none.
         run_id: The run, which has logged a model.
         tags: Tags of the version; values other than text become JSON.
-        description: In Markdown.
+        description: In Markdown; the model card stands below it.
     """
+    card = cards.of(queries.get(run_id))
     words = {key: v if isinstance(v, str) else json.dumps(v) for key, v in tags.items()}
     client = mlflow.MlflowClient()
     with _clear(f"register {name!r}"), signals.deferred():
@@ -65,7 +67,7 @@ def register(name: str, run_id: str, tags: Mapping[str, object], description: st
             client.get_logged_model(model.model_id).artifact_location,
             run_id,
             words,
-            description=description,
+            description=f"{description}\n\n{card}",
             model_id=model.model_id,
         )
     return Version(name, str(made.version), words)
@@ -109,7 +111,7 @@ def find(model: str) -> Version:
                 else client.get_model_version(name, number)
             )
     except MlflowException as error:
-        where = mlflow.get_tracking_uri()
+        where = store.shown()
         raise InputError(
             f"there is no registered model {model!r} at {where}: {first_line(error)}."
         ) from None
@@ -128,5 +130,5 @@ def _clear(what: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        where = mlflow.get_tracking_uri()
+        where = store.shown()
         raise InputError(f"cannot {what} at {where}: {first_line(error)}.") from error

@@ -17,6 +17,7 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import LoggedModel, LoggedModelOutput, Metric
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.validation import (
     MAX_INPUT_TAG_VALUE_SIZE,
     MAX_PARAM_VAL_LENGTH,
@@ -24,7 +25,8 @@ from mlflow.utils.validation import (
 )
 
 from mlproject.process import signals
-from mlproject.tracking import limits
+from mlproject.tracking import limits, outages, store
+from mlproject.tracking.outbox import Outbox
 from tfnets.dataset import SPLITS, Dataset, Split
 from tfnets.errors import InputError, first_line
 
@@ -36,26 +38,30 @@ _CONTEXTS = {"train": "training", "val": "validation", "test": "test"}
 def timed(method: Callable) -> Callable:
     """Adds the time that a function of a run takes to its ``seconds``; says where it failed.
 
-    Signals wait until it is done: a transaction that one breaks off can keep the database
-    locked, and then the run could not be ended.
+    It is tried again as long as the store is away. Signals wait until an attempt is over: a
+    transaction that one breaks off can keep the database locked, and then the run could not
+    be ended.
     """
+    patient_method = outages.patient(method)
 
     @functools.wraps(method)
     def timed_method(self, *args, **kwargs):
-        signals.check()
         started = time.perf_counter()
         try:
-            with signals.deferred():
-                return method(self, *args, **kwargs)
+            return patient_method(self, *args, **kwargs)
         except (MlflowException, OSError) as error:
-            where = mlflow.get_tracking_uri()
-            if isinstance(error, OSError) and error.filename:  # artifacts are files
-                where = error.filename
-            raise InputError(f"cannot log to {where}: {first_line(error)}.") from error
+            raise _not_logged(error) from error
         finally:
             self.seconds += time.perf_counter() - started
 
     return timed_method
+
+
+def _not_logged(error: MlflowException | OSError) -> InputError:
+    where = store.shown()
+    if isinstance(error, OSError) and error.filename:  # artifacts are files
+        where = error.filename
+    return InputError(f"cannot log to {where}: {first_line(error)}.")
 
 
 @dataclass(frozen=True)
@@ -82,16 +88,21 @@ class Run:
         id: The run's id.
         experiment_id: Its experiment's.
         name: Its name.
+        tags: Its tags when it began.
+        has_ended: Whether nothing is left to be done for its end.
         task: What it is about.
-        seconds: Time spent on logging to MLflow so far.
+        outbox: What sends its epochs' metrics.
+        seconds: Time spent on logging to MLflow so far, but for epochs, which are sent in the
+            background.
     """
 
     def __init__(self, active: mlflow.ActiveRun, task: str, started: float):
         self.task = task
-        self._waiting: list[Metric] = []
-        self._logged, self._cost = started, 0.0  # when epochs were, and how long it took
         self.id = active.info.run_id
+        self.outbox = Outbox(self.id, current_store())
         self.experiment_id = active.info.experiment_id
+        self.tags = dict(active.data.tags)
+        self.has_ended = False
         self.name = active.info.run_name
         self.seconds = time.perf_counter() - started
         self._started = started
@@ -101,9 +112,7 @@ class Run:
     @property
     def reference(self) -> RunReference:
         """What a child's process must know of it."""
-        return RunReference(
-            self.id, self.experiment_id, self.task, _absolute(mlflow.get_tracking_uri())
-        )
+        return RunReference(self.id, self.experiment_id, self.task, current_store())
 
     @property
     def elapsed(self) -> float:
@@ -131,37 +140,32 @@ class Run:
             if len(value) > most:
                 mlflow.log_text(value, _place(key))
 
-    @timed
     def log_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
         """Logs the metrics of one epoch, with its number, from 1, or the optimizer's step.
 
-        At once, unless epochs are so short that this would take a fiftieth of the time;
-        then those of up to five seconds together, the last ones at the run's end, however
-        it comes.
+        In the background, and at once, unless epochs are so short that this would take a
+        fiftieth of the time; then those of up to five seconds together, the last ones at the
+        run's end, however it comes. While the store is away they wait.
         """
         now = round(time.time() * 1000)
-        self._waiting += [Metric(name, value, now, epoch) for name, value in metrics.items()]
-        since = time.perf_counter() - self._logged
-        if since >= min(50 * self._cost, 5) or len(self._waiting) > 900:
-            self.flush()
+        signals.check()
+        try:
+            with signals.deferred():
+                self.outbox.add([Metric(name, v, now, epoch) for name, v in metrics.items()])
+        except (MlflowException, OSError) as error:
+            raise _not_logged(error) from error
 
-    def flush(self) -> None:
-        """Logs the metrics of epochs that are still waiting."""
-        waiting, self._waiting = self._waiting, []
-        if waiting:
-            started = time.perf_counter()
-            mlflow.MlflowClient().log_batch(self.id, metrics=waiting, synchronous=True)
-            self._logged = time.perf_counter()
-            self._cost = self._logged - started
-
-    @timed
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Logs single values, or those at a step."""
         now = round(time.time() * 1000)
         logged = [Metric(name, float(v), now, step or 0) for name, v in metrics.items()]
-        mlflow.MlflowClient().log_batch(self.id, metrics=logged, synchronous=True)
+        self._log_points(logged)
         if step is None:
             self._single += logged
+
+    @timed
+    def _log_points(self, points: list[Metric]) -> None:
+        mlflow.MlflowClient().log_batch(self.id, metrics=points, synchronous=True)
 
     @timed
     def log_model(self, save: Callable[[Path, Model], None], description: dict) -> str:
@@ -237,12 +241,26 @@ class Run:
             except MlflowException:
                 # Another process has made the same entry since MLflow looked for it.
                 mlflow.log_input(described, **given)
-        mlflow.set_tags({"data.name": data.name, "data.digest": data.digest})
+        about = {"data.name": data.name, "data.digest": data.digest}
+        mlflow.set_tags(about | {"data.test_samples": str(len(data.test))})
 
     @timed
     def log_text(self, text: str, path: str) -> None:
         """Logs a text file."""
         mlflow.log_text(text, path)
+
+    @timed
+    def log_file(self, write: Callable[[Path], None], path: str) -> None:
+        """Logs a file.
+
+        Args:
+            write: Writes it to the path that it is given.
+            path: Its place among the artifacts, ``"mistakes/1.wav"``.
+        """
+        folder, _, name = path.rpartition("/")
+        with tempfile.TemporaryDirectory() as place:
+            write(Path(place, name))
+            mlflow.log_artifact(str(Path(place, name)), folder or None)
 
     @timed
     def log_table(self, columns: dict[str, Sequence], path: str) -> None:
@@ -251,7 +269,12 @@ class Run:
 
     @timed
     def log_figure(self, figure, path: str) -> None:
-        """Logs a matplotlib figure."""
+        """Logs a matplotlib figure, which has its final layout afterwards."""
+        engine = figure.get_layout_engine()
+        if engine is not None:
+            # matplotlib would draw it all once more to be sure that this has been done.
+            engine.execute(figure)
+            figure.set_layout_engine(None)
         mlflow.log_figure(figure, path)
 
     @timed
@@ -264,13 +287,12 @@ class Run:
 
 
 def discard(model: LoggedModel) -> None:
-    """Removes a model that was not logged to its end, and those of its files that are here."""
+    """Removes a model that was not logged to its end, with its files where these can be."""
     client = mlflow.MlflowClient()
     client.finalize_logged_model(model.model_id, "FAILED")
     client.delete_logged_model(model.model_id)
-    place = model.artifact_location.removeprefix("file://")
-    if "://" not in place:
-        shutil.rmtree(place, ignore_errors=True)
+    with contextlib.suppress(Exception):  # each kind of place has its own; some cannot delete
+        get_artifact_repository(model.artifact_location).delete_artifacts()
 
 
 def parameter(key: str, value: object) -> str:
@@ -290,8 +312,9 @@ def _place(key: str) -> str:
     return f"long/{key.replace('/', '.')}.txt"
 
 
-def _absolute(uri: str) -> str:
-    """A tracking URI that means the same in any folder."""
+def current_store() -> str:
+    """The tracking URI, as one that means the same in any folder."""
+    uri = mlflow.get_tracking_uri()
     kind, slashes, path = uri.partition(":///")
     if kind == "sqlite" and slashes and path and not os.path.isabs(path):
         return f"{kind}{slashes}{Path.cwd() / path}"

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,22 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+# Bars of each file that comes from a store are noise between our own lines.
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+_PASSWORD = re.compile(r"(://[^/@:]*:)[^/@]*@")
+
+
+def check() -> None:
+    """Raises InputError if the store is a sqlite file that is not there: reading makes none."""
+    uri = mlflow.get_tracking_uri()
+    path = _sqlite_file(uri)
+    if path is not None and not path.exists():
+        raise InputError(
+            f"there is no store at {shown(uri)}; train something first, such as tfnets har rnn, "
+            "or name the store in MLFLOW_TRACKING_URI."
+        )
 
 
 def prepare() -> None:
@@ -31,7 +48,9 @@ def prepare() -> None:
     if path is None:
         return
     if path.is_dir():  # MLflow would try for a minute and a half
-        raise InputError(f"cannot start a run at {uri}: {path} is a folder; expected a file.")
+        raise InputError(
+            f"cannot start a run at {shown(uri)}: {path} is a folder; expected a file."
+        )
     if path.exists():
         return
     try:
@@ -46,8 +65,25 @@ def prepare() -> None:
     except Exception as error:  # SQLAlchemy, sqlite and the file system have their own
         reason = getattr(error, "strerror", None) or first_line(error)
         raise InputError(
-            f"cannot start a run at {uri}: the store cannot be made: {reason}."
+            f"cannot start a run at {shown(uri)}: the store cannot be made: {reason}."
         ) from error
+
+
+def is_local() -> bool:
+    """Whether the store is a sqlite file, which only processes with the same disk can use."""
+    return _sqlite_file(mlflow.get_tracking_uri()) is not None
+
+
+def shown(uri: str | None = None) -> str:
+    """A store's URI as a message may show it: without a password. The current one by default."""
+    return _PASSWORD.sub(r"\1***@", uri or mlflow.get_tracking_uri())
+
+
+def refuse_missing(uri: str) -> None:
+    """Raises InputError for a sqlite store that is not there, which MLflow would make anew."""
+    path = _sqlite_file(uri)
+    if path is not None and not path.is_file():
+        raise InputError(f"there is no store at {shown(uri)}; {path} is not a file.")
 
 
 def _name(new: Path, path: Path) -> None:

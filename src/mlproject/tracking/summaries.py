@@ -54,7 +54,7 @@ def sizes(data: Dataset) -> str:
     return ", ".join(f"{len(split):,} {name}" for name, split in data.splits.items())
 
 
-def log_used(recipe: Recipe, execution: Execution, run: Run, **more: str) -> None:
+def log_used(recipe: Recipe, execution: Execution, run: Run, **more: object) -> None:
     """Logs what is used where the options say "auto" or hold numbers of another optimizer.
 
     Args:
@@ -107,8 +107,3 @@ def optimizer(name: str, step: dict[str, float]) -> str:
     """``"sgd (learning rate 0.1, momentum 0)"``."""
     numbers = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in step.items())
     return f"{name} ({numbers})"
-
-
-def count(number: int, thing: str) -> str:
-    """``"1 epoch"``, ``"2 epochs"``."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -136,13 +136,7 @@ class Adder:
         }
 
     def _digits(self, name: str, number: str) -> list[int]:
-        digits = digits_of(number, self.base, name)
-        if len(digits) >= self.seq_len:
-            raise InputError(
-                f"{name} is {_short(number)}, which has {len(digits)} digits; this network was "
-                f"trained for numbers of up to {self.seq_len - 1}."
-            )
-        return digits
+        return digits_of(number, self.base, name, self.seq_len - 1)
 
 
 def exact_sum(a: str, b: str, base: int = 10) -> str:
@@ -155,11 +149,14 @@ def exact_sum(a: str, b: str, base: int = 10) -> str:
     return text(add(_array([pair], max(map(len, pair)) + 1), base)[0], base)
 
 
-def digits_of(number: str, base: int = 10, name: str = "the number") -> list[int]:
+def digits_of(
+    number: str, base: int = 10, name: str = "the number", most: int | None = None
+) -> list[int]:
     """The digits of a number, the least significant first, without leading zeros but for 0.
 
     Raises:
-        InputError: For anything but digits of the base; it calls the number by its name.
+        InputError: For anything but digits of the base, or more digits than ``most``, those of
+            which a network was trained; it calls the number by its name.
     """
     needed = "" if base == 10 else f" of base {base}"
     needed = f"expected digits{needed}, {SYMBOLS[0]} to {SYMBOLS[base - 1]}"
@@ -169,10 +166,17 @@ def digits_of(number: str, base: int = 10, name: str = "the number") -> list[int
         raise InputError(f"{name} is empty; {needed}.")
     if number.startswith("-") and number[1:]:
         raise InputError(f"{name} is {_short(number)}; negative numbers cannot be added here.")
-    for symbol in number:
-        if _VALUES.get(symbol, base) >= base:
-            raise InputError(f"{name} is {_short(number)}; {needed}, not {symbol!r}.")
-    return [_VALUES[symbol] for symbol in reversed(number.lstrip("0") or "0")]
+    wrong = [symbol for symbol in set(number) if _VALUES.get(symbol, base) >= base]
+    if wrong:
+        first = min(wrong, key=number.index)
+        raise InputError(f"{name} is {_short(number)}; {needed}, not {first!r}.")
+    written = number.lstrip("0") or "0"
+    if most is not None and len(written) > most:
+        raise InputError(
+            f"{name} is {_short(number)}, which has {len(written)} digits; this network was "
+            f"trained for numbers of up to {most}."
+        )
+    return [_VALUES[symbol] for symbol in reversed(written)]
 
 
 def text(digits: Sequence[int], base: int = 10) -> str:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import layers
 from keras.initializers import GlorotUniform, Orthogonal, RandomNormal, RandomUniform
 
-from tfnets import keras_settings
+from tfnets import keras_settings, parameters
 from tfnets.addition.data import check_base
 from tfnets.errors import InputError
 from tfnets.layers import CELLS
@@ -19,6 +19,7 @@ from tfnets.seeds import initializers, torch_uniform
 from tfnets.torch_weights import state_dict as torch_weights
 
 INITIALIZERS = ("torch", "keras")
+MOST_LAYERS = 100  # more are built for minutes, and none learns
 
 
 def _loss(labels, logits):
@@ -79,7 +80,8 @@ def build(
         side, to the logits of the sum's digits ``(batch, time, base)``, for any time.
 
     Raises:
-        InputError: For an unknown cell or initializer, an invalid base, or a size below 1.
+        InputError: For an unknown cell or initializer, an invalid base, a size below 1, or what
+            this machine cannot hold.
     """
     keras_settings.check()
     for name, value, there in (
@@ -96,6 +98,16 @@ def build(
     ):
         if size < 1:
             raise InputError(f"{name} is {size}; it must be 1 or more.")
+    if num_layers > MOST_LAYERS:
+        raise InputError(f"num_layers is {num_layers}; it must be at most {MOST_LAYERS}.")
+    gates, above = parameters.GATES[cell], num_layers - 1
+    parameters.check_memory(
+        f"embedding_dim={embedding_dim}, hidden_size={hidden_size}, num_layers={num_layers}",
+        parameters.embedding(base, embedding_dim),
+        parameters.recurrent(2 * embedding_dim, hidden_size, gates),
+        *[parameters.recurrent(hidden_size, hidden_size, gates)] * above,
+        parameters.dense(hidden_size, base),
+    )
 
     uniform = torch_uniform(hidden_size)
     start = initializers(

@@ -1,6 +1,6 @@
 """Human activity recognition: ``load`` the data, ``build`` the network."""
 
-from tfnets.har.data import load
+from tfnets.har.data import folds, load
 from tfnets.har.model import (
     LOSSES,
     OBJECTIVE,
@@ -18,6 +18,7 @@ __all__ = [
     "build",
     "deployable",
     "execution",
+    "folds",
     "load",
     "objective",
 ]

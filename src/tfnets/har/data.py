@@ -1,9 +1,9 @@
-"""Windows of acceleration from five sources, split so that nobody is on both sides."""
+"""Windows of acceleration from any source, split so that nobody is on both sides."""
 
 import hashlib
 import os
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,21 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from tfnets import keras_settings
-from tfnets.dataset import Dataset, Split
+from tfnets.dataset import Dataset, Split, Varied
 from tfnets.errors import InputError
-from tfnets.har import hdf5, motion_sense, uci, watch, wisdm
-from tfnets.har.windows import Windows
+from tfnets.har import (
+    augmentation,
+    hdf5,
+    matrices,
+    motion_sense,
+    table,
+    uci,
+    unpacked,
+    watch,
+    wisdm,
+)
+from tfnets.har.windows import Cutting, Windows, refuse_cutting
+from tfnets.naming import natural
 from tfnets.npz import from_npz
 
 BUILTIN = "builtin"
@@ -31,19 +42,27 @@ def load(
     split: str = "subject",
     test_subjects: Sequence[str] = (),
     validation_fraction: float = 0.1,
+    window: int | None = None,
+    stride: int | None = None,
+    rate: float | None = None,
+    standardise: bool = False,
+    augment: bool = False,
 ) -> Dataset:
     """Loads windows of acceleration.
 
     Args:
-        data: One of five sources:
+        data: Where from:
 
             * ``"builtin"``: smartwatch recordings of six shoulder exercises by 10 people,
               150 steps of 3 axes at 50 Hz (:mod:`tfnets.har.watch`).
+            * A ``.csv`` or ``.parquet`` file of own recordings (:mod:`tfnets.har.table`).
             * The course's ``.h5`` or ``.hdf5`` file (:mod:`tfnets.har.hdf5`).
-            * The folder of UCI HAR (:mod:`tfnets.har.uci`) or of MotionSense
-              (:mod:`tfnets.har.motion_sense`).
-            * ``WISDM_ar_v1.1_raw.txt`` (:mod:`tfnets.har.wisdm`).
-            * An ``.npz`` file with ``x_train``, ``y_train``, ``x_test``, ``y_test``.
+            * UCI HAR (:mod:`tfnets.har.uci`), MotionSense (:mod:`tfnets.har.motion_sense`) or
+              WISDM (:mod:`tfnets.har.wisdm`): a folder that holds it at any depth, or its
+              archive; of WISDM the raw ``.txt`` file, too.
+            * An ``.npz`` file with windows: ``x``, ``y`` and ``subjects``, or ``x_train``,
+              ``y_train``, ``x_test``, ``y_test`` (:func:`tfnets.npz.from_npz`); labels as numbers,
+              one-hot or names.
         split: ``"subject"``: the test is on people who are never trained on, or as the
             source itself splits. ``"random"`` mixes the windows of all, which flatters:
             neighbouring windows of one recording come on both sides.
@@ -51,9 +70,16 @@ def load(
             fifth of the subjects.
         validation_fraction: Share of the training windows to hold out, the same of each
             class; 0 for no validation data.
+        window: Steps of a window, where the source has recordings; None for 150.
+        stride: Steps from one window to the next; None for 40.
+        rate: Sampling rate to convert recordings to, Hz; None for their own.
+        standardise: Whether each channel has its training mean taken off and is divided by its
+            training deviation.
+        augment: Whether training windows are turned, scaled and jittered anew in each epoch
+            (:mod:`tfnets.har.augmentation`).
 
     Returns:
-        ``(n, time, channels)`` float32 a split, in the source's units, not standardised
+        ``(n, time, channels)`` float32 a split, in the source's units unless standardised
         (har_rnn mentions no standardisation). Of the built-in recordings up to 500 windows
         a class to train on and 100 to test on, evenly spread over the recordings. Where they
         are disjoint, ``Split.groups`` of training and test name the subjects; validation is of
@@ -66,49 +92,143 @@ def load(
     keras_settings.check()
     if split not in SPLIT_KINDS:
         raise InputError(f"unknown split {split!r}; choose from {', '.join(SPLIT_KINDS)}.")
+    _check_fraction(validation_fraction)
+    cutting = Cutting(window, stride, rate)
+    path = _path(data)
+    if path.suffix.lower() == ".npz" and not matrices.has_one_table(path):
+        refuse_cutting(cutting, str(path))
+        if split != "subject" or test_subjects:
+            raise InputError(f"{path} has its own split; split and test_subjects do not apply.")
+        loaded = from_npz(path, validation_fraction).check()
+        return _prepared(loaded, standardise, augment)
+    windows = _read(data, path, cutting)
+    test, kind = _test(windows, split, tuple(map(str, test_subjects)))
+    loaded = _divided(windows, test, kind, validation_fraction, split == "subject", str(data))
+    return _prepared(loaded, standardise, augment)
+
+
+def folds(
+    data: str | Path = BUILTIN,
+    *,
+    parts: int | None = None,
+    validation_fraction: float = 0.1,
+    window: int | None = None,
+    stride: int | None = None,
+    rate: float | None = None,
+    standardise: bool = False,
+    augment: bool = False,
+) -> Iterator[tuple[tuple[str, ...], Dataset]]:
+    """The data of a cross-validation by person: everybody is tested on once.
+
+    Args:
+        data: As for :func:`load`; it must say whose each window is.
+        parts: Into how many parts the subjects are cut, in the order of their names; None leaves
+            out one subject at a time.
+        validation_fraction: As for :func:`load`.
+        window: As for :func:`load`.
+        stride: As for :func:`load`.
+        rate: As for :func:`load`.
+        standardise: As for :func:`load`.
+        augment: As for :func:`load`.
+
+    Yields:
+        Who is tested on, and what ``load(data, test_subjects=...)`` gives for them.
+
+    Raises:
+        InputError: As :func:`load` does; also if subjects are not known, or fewer than ``parts``.
+    """
+    keras_settings.check()
+    _check_fraction(validation_fraction)
+    path = _path(data)
+    if path.suffix.lower() == ".npz" and not matrices.has_one_table(path):
+        raise InputError(f"{path} has its own split; a cross-validation needs x, y and subjects.")
+    windows = _read(data, path, Cutting(window, stride, rate))
+    if windows.subjects is None:
+        raise InputError(
+            f"{windows.source} names no subjects; a cross-validation by person needs them."
+        )
+    there = sorted(set(windows.subjects.tolist()), key=natural)
+    parts = len(there) if parts is None else parts
+    if not 2 <= parts <= len(there):
+        what = f"expected 2 to {len(there)}, for there are the subjects {', '.join(there)}"
+        if len(there) < 2:
+            what = f"there is one subject, {there[0]}, and two are needed"
+        raise InputError(f"folds is {parts}; {what}.")
+    for block in np.array_split(np.array(there, object), parts):
+        test, kind = _test(windows, "subject", tuple(block))
+        loaded = _divided(windows, test, kind, validation_fraction, True, str(data))
+        yield tuple(block), _prepared(loaded, standardise, augment)
+
+
+def _check_fraction(validation_fraction: float) -> None:
     if not 0 <= validation_fraction < 1:
         raise InputError(
             f"validation_fraction is {validation_fraction!r}; expected a number from 0 to below 1."
         )
-    path = Path(os.path.expanduser(data))
-    if path.suffix.lower() == ".npz":
-        if split != "subject" or test_subjects:
-            raise InputError(f"{path} has its own split; split and test_subjects do not apply.")
-        return from_npz(path, validation_fraction).check()
+
+
+def _path(data: str | Path) -> Path:
+    if not str(data):
+        raise InputError("data is empty; expected 'builtin', a file or a folder.")
+    return Path(os.path.expanduser(data))
+
+
+def _divided(
+    windows: Windows, tested: np.ndarray, kind: str, fraction: float, disjoint: bool, data: str
+) -> Dataset:
+    """The windows that are tested on, and those to train on and to validate with."""
+    train, test = np.flatnonzero(~tested), np.flatnonzero(tested)
+    if data == BUILTIN:
+        train = _balanced(windows.y, train, _TRAIN_A_CLASS)
+        test = _balanced(windows.y, test, _TEST_A_CLASS)
+    parts = {"train": train, "test": test}
+    if fraction:
+        parts["train"], parts["val"] = _hold_out(windows, train, fraction)
+        kind += f"; validation: a stratified {100 * fraction:g} % of training"
+    return _dataset(windows, parts, kind, disjoint).check()
+
+
+def _prepared(data: Dataset, standardise: bool, augment: bool) -> Dataset:
+    if standardise:
+        data = data.standardise_channels()
+    if augment:
+        train = data.splits["train"]
+        data = replace(data, train=Varied(train.x, train.y, train.groups, augmentation.changed))
+    return data
+
+
+def _read(data: str | Path, path: Path, cutting: Cutting) -> Windows:
     try:
-        windows = _read(data, path)
+        return _source(data, path, cutting)
     except OSError as error:
         raise InputError(
             f"{error.filename or data}: cannot be read: {error.strerror or error}."
         ) from None
-    test, kind = _test(windows, split, tuple(map(str, test_subjects)))
-    train = np.flatnonzero(~test)
-    test = np.flatnonzero(test)
-    if str(data) == BUILTIN:
-        train = _balanced(windows.y, train, _TRAIN_A_CLASS)
-        test = _balanced(windows.y, test, _TEST_A_CLASS)
-    parts = {"train": train, "test": test}
-    if validation_fraction:
-        parts["train"], parts["val"] = _hold_out(windows, train, validation_fraction)
-        kind += f"; validation: a stratified {100 * validation_fraction:g} % of training"
-    disjoint = split == "subject"
-    return _dataset(windows, parts, kind, disjoint).check()
 
 
-def _read(data: str | Path, path: Path) -> Windows:
+def _source(data: str | Path, path: Path, cutting: Cutting) -> Windows:
     if str(data) == BUILTIN:
-        return watch.read()
-    if path.suffix.lower() in (".h5", ".hdf5"):
+        return watch.read(cutting)
+    suffix = path.suffix.lower()
+    if suffix in (".h5", ".hdf5"):
+        refuse_cutting(cutting, str(path))
         return hdf5.read(path)
-    if path.suffix.lower() == ".txt":
-        return wisdm.read(path)
-    for source in (uci, motion_sense):
-        if path.is_dir() and (root := source.find(path)):
-            return source.read(root)
+    if suffix == ".npz":
+        refuse_cutting(cutting, str(path))
+        return matrices.read(path)
+    if suffix in table.SUFFIXES and path.is_file():
+        return table.read(path, cutting)
+    if suffix == ".txt":
+        return wisdm.read(path, cutting)
+    for folder in unpacked.folders(path) if path.exists() else ():
+        for source in (uci, motion_sense, wisdm):
+            if root := source.find(folder):
+                return source.read(root, cutting)
     what = "is not one of these" if path.exists() else "does not exist"
     raise InputError(
-        f"data {str(path)!r} {what}: 'builtin', an .h5 or .npz file, WISDM_ar_v1.1_raw.txt, the "
-        "folder of UCI HAR (train/Inertial Signals) or of MotionSense (A_DeviceMotion_data)."
+        f"data {str(path)!r} {what}: 'builtin', a .csv, .parquet, .h5 or .npz file, the folder or "
+        "archive of UCI HAR (train/Inertial Signals), of MotionSense (A_DeviceMotion_data) or of "
+        "WISDM (WISDM_ar_v1.1_raw.txt)."
     )
 
 
@@ -118,17 +238,25 @@ def _test(windows: Windows, split: str, subjects: tuple[str, ...]) -> tuple[Any,
     if split == "random":
         if subjects:
             raise InputError("test_subjects goes with split=subject only.")
-        if known is None:
+        if known is None and windows.test is not None:
             raise InputError(f"{windows.source} has its own split; split=random does not apply.")
-        _, test = train_test_split(
-            np.arange(len(windows.y)), test_size=1 / 6, stratify=windows.y, random_state=0
-        )
+        try:
+            _, test = train_test_split(
+                np.arange(len(windows.y)), test_size=1 / 6, stratify=windows.y, random_state=0
+            )
+        except ValueError as error:
+            raise InputError(f"{windows.source}: no sixth can be tested on: {error}") from None
         return np.isin(np.arange(len(windows.y)), test), "random, windows of all subjects mixed"
+    if known is None and windows.test is None:
+        raise InputError(
+            f"{windows.source} names no subjects; add them, or split=random mixes the windows of "
+            "everybody, which flatters."
+        )
     if known is None:
         if subjects:
             raise InputError(f"{windows.source} does not say who is who; leave test_subjects out.")
         return windows.test, "as given in the file"
-    there = sorted(set(known.tolist()), key=_natural)
+    there = sorted(set(known.tolist()), key=natural)
     if not subjects and windows.test is not None:
         return windows.test, "by subject, as the source has it"
     if not subjects:
@@ -138,10 +266,6 @@ def _test(windows: Windows, split: str, subjects: tuple[str, ...]) -> tuple[Any,
         what = f"names {unknown[0]!r}" if unknown else "leaves nobody to train on"
         raise InputError(f"test_subjects {what}; there are the subjects {', '.join(there)}.")
     return np.isin(known, subjects), f"by subject, test: {', '.join(subjects)}"
-
-
-def _natural(name: str) -> tuple:
-    return tuple(int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name))
 
 
 def _balanced(y: np.ndarray, indices: np.ndarray, most: int) -> np.ndarray:

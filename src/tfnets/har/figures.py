@@ -46,6 +46,34 @@ def activations(model: keras.Model, split: Split, classes: Sequence[str], title:
     return figure
 
 
+def mistakes(x: np.ndarray, labels: Sequence[str], title: str) -> Figure:
+    """Windows below each other, each on a scale of its own.
+
+    Args:
+        x: The windows, ``(n, time, channels)``.
+        labels: What stands beside each.
+        title: What they are.
+    """
+    figure = Figure(figsize=(9, 1.2 + 0.75 * len(x)), layout="constrained")
+    axes = figure.subplots()
+    for row, window in enumerate(x):
+        middle = (window.max() + window.min()) / 2
+        scale = max(float(window.max() - window.min()), 1e-12)
+        for channel in range(window.shape[1]):
+            name = "xyz"[channel] if window.shape[1] == 3 else f"channel {channel}"
+            axes.plot(
+                0.9 * (window[:, channel] - middle) / scale - row,
+                color=f"C{channel % 10}",
+                linewidth=1,
+                label=name if row == 0 else None,
+            )
+    axes.set_yticks([-row for row in range(len(x))], [plain(label) for label in labels])
+    axes.set(xlabel="time step", ylim=(0.5 - len(x), 0.5))
+    figure.legend(loc="outside lower center", ncols=6)
+    figure.suptitle(plain(title))
+    return figure
+
+
 def unit_shares(model: keras.Model, x: np.ndarray) -> dict[str, float]:
     """The numbers beside the heat maps: how many hidden units are of little use.
 

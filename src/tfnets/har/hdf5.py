@@ -5,10 +5,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from tfnets.arrays import finite, from_one_hot, row_of
-from tfnets.errors import InputError, first_line
+from tfnets.arrays import Declared, finite, from_one_hot, readable, row_of
+from tfnets.errors import InputError
 from tfnets.har.windows import Windows
 
+_NAMES = ("trX", "trY", "tstX", "tstY")
 CLASSES = ("downstairs", "jogging", "sitting", "standing", "upstairs", "walking")
 
 
@@ -18,20 +19,65 @@ def read(path: Path) -> Windows:
     Raises:
         InputError: For a file that cannot be read, or has other arrays.
     """
+    with (
+        readable(f"{path} is not a readable HDF5 file"),
+        h5py.File(path, "r") as file,
+    ):
+        found = {name: _dataset(path, file, name) for name in _NAMES}
+        _check(path, {name: Declared(each.shape, each.dtype) for name, each in found.items()})
+        arrays = {name: each[()] for name, each in found.items()}
+    return Windows(
+        name=path.stem,
+        source=str(path.resolve()),
+        classes=CLASSES,
+        x=np.concatenate([finite(arrays[x], row_of(f"{path}: {x}")) for x in ("trX", "tstX")]),
+        y=np.concatenate(
+            [from_one_hot(arrays[y], row_of(f"{path}: {y}")) for y in ("trY", "tstY")]
+        ),
+        test=np.repeat([False, True], [len(arrays["trX"]), len(arrays["tstX"])]),
+    )
+
+
+def _dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
+    """One of a file's arrays, with all of its data in this file; nothing of it is read."""
+    link = file.get(name, getlink=True)
+    if link is None:
+        raise InputError(f"{path} has no array {name!r}; it needs {', '.join(_NAMES)}.")
+    if isinstance(link, h5py.ExternalLink):
+        raise InputError(
+            f"{path}: {name} is a link to {link.path} in {link.filename}; other files are not "
+            "opened, so it must hold the array itself."
+        )
     try:
-        with h5py.File(path, "r") as file:
-            arrays = {name: np.asarray(file[name]) for name in file if name in _NAMES}
-    except OSError as error:
-        raise InputError(f"{path} is not a readable HDF5 file: {first_line(error)}.") from None
-    missing = [name for name in _NAMES if name not in arrays]
-    if missing:
-        raise InputError(f"{path} has no array {missing[0]!r}; it needs {', '.join(_NAMES)}.")
+        kind = file.get(name, getclass=True)
+    except (KeyError, RuntimeError):
+        if isinstance(link, h5py.SoftLink):
+            raise InputError(
+                f"{path}: {name} is a link to {link.path!r}, where nothing is; expected an array."
+            ) from None
+        raise
+    if kind is not h5py.Dataset:
+        raise InputError(f"{path}: {name} is a {kind.__name__.lower()}; expected an array.")
+    found = file[name]
+    if found.is_virtual or found.external:
+        raise InputError(
+            f"{path}: the values of {name} are in other files, which are not opened; it must hold "
+            "them itself."
+        )
+    if found.shape is None:
+        raise InputError(f"{path}: {name} is empty, without a shape; expected an array.")
+    declared = Declared(found.shape, found.dtype)
+    declared.check_size(f"{path}: {name}", found.id.get_storage_size())
+    return found
+
+
+def _check(path: Path, arrays: dict[str, Declared]) -> None:
     for name in ("trX", "tstX"):
         x = arrays[name]
-        if x.ndim != 3 or x.dtype.kind not in "fiu":
+        if x.ndim != 3 or 0 in x.shape or x.dtype.kind not in "fiu":
             raise InputError(
                 f"{path}: {name} has shape {x.shape} and dtype {x.dtype}; expected "
-                "numbers of shape (n, time, channels)."
+                "numbers of shape (n, time, channels), none of them 0."
             )
     for name in ("trY", "tstY"):
         y = arrays[name]
@@ -51,16 +97,3 @@ def read(path: Path) -> Windows:
                 f"{path}: {len(arrays[of_x])} sequences in {of_x} but {len(arrays[of_y])} labels "
                 f"in {of_y}."
             )
-    return Windows(
-        name=path.stem,
-        source=str(path.resolve()),
-        classes=CLASSES,
-        x=np.concatenate([finite(arrays[x], row_of(f"{path}: {x}")) for x in ("trX", "tstX")]),
-        y=np.concatenate(
-            [from_one_hot(arrays[y], row_of(f"{path}: {y}")) for y in ("trY", "tstY")]
-        ),
-        test=np.repeat([False, True], [len(arrays["trX"]), len(arrays["tstX"])]),
-    )
-
-
-_NAMES = ("trX", "trY", "tstX", "tstY")

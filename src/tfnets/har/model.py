@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import layers
 from keras.initializers import GlorotUniform, Orthogonal, RandomUniform
 
-from tfnets import keras_settings, losses
+from tfnets import keras_settings, losses, parameters
 from tfnets.errors import InputError
 from tfnets.export import Finite, by_class
 from tfnets.layers import CELLS
@@ -191,6 +191,12 @@ def build(
         raise InputError(f"units is {units}; a layer needs 1 or more.")
     if num_classes < 2:
         raise InputError(f"num_classes is {num_classes}; a classifier needs 2 or more.")
+    gates = parameters.GATES[cell]
+    parameters.check_memory(
+        f"units={units}",
+        parameters.recurrent(input_shape[-1], units, gates),
+        parameters.dense(units, num_classes),
+    )
 
     start = initializers(_INITIALIZERS[initializer], seed)
     form = start("kernel", "recurrent", "bias")
@@ -214,13 +220,20 @@ def execution(cell: str = "rnn", batch_size: int = 30) -> Execution:
     return Execution(xla=True, shards=2 if batch_size >= _WORTH_CUTTING else 1, steps_per_call=300)
 
 
-def deployable(network: keras.Model, classes: Sequence[str], loss: str = "softmax") -> keras.Model:
+def deployable(
+    network: keras.Model,
+    classes: Sequence[str],
+    loss: str = "softmax",
+    channels: Sequence[tuple[float, float]] = (),
+) -> keras.Model:
     """Wraps a trained network into the model that is exported.
 
     Args:
         network: A model from :func:`build`.
         classes: Names of the classes in the order of the network's outputs.
         loss: What it was trained with, which decides how its outputs are to be read.
+        channels: Mean and deviation of each channel by which the training windows were
+            standardised; empty if they were not.
 
     Returns:
         A functional model from windows of acceleration ``(batch, time, channels)`` to a
@@ -234,7 +247,12 @@ def deployable(network: keras.Model, classes: Sequence[str], loss: str = "softma
     inputs = keras.Input(network.input_shape[1:], name="acceleration")
     # A model of the same layers; without the optimizer's state, should the network be compiled.
     body = keras.Model(network.input, network.output, name=network.name)
-    last = body(Finite(name="finite")(inputs))[:, -1]
+    x = Finite(name="finite")(inputs)
+    if channels:
+        scale = [1 / s for _, s in channels]
+        offset = [-m / s for m, s in channels]
+        x = layers.Rescaling(scale, offset, name="standardise")(x)
+    last = body(x)[:, -1]
     return keras.Model(
         inputs, by_class(probabilities(last, loss), classes), name=f"{network.name}_deployed"
     )

@@ -8,23 +8,21 @@ import pandas as pd
 
 from tfnets.arrays import finite, line_of
 from tfnets.errors import InputError, first_line
-from tfnets.har.windows import Windows, join
+from tfnets.har.windows import AS_IT_IS, Cutting, Windows, join
 
 CLASSES = ("downstairs", "jogging", "sitting", "standing", "upstairs", "walking")
 _CODES = dict(zip(("dws", "jog", "sit", "std", "ups", "wlk"), CLASSES, strict=True))
-_NAME = "A_DeviceMotion_data"
 _COLUMNS = tuple(f"{kind}.{axis}" for kind in ("gravity", "userAcceleration") for axis in "xyz")
 
 
 def find(folder: Path) -> Path | None:
-    """The folder with ``dws_1`` and the others: this one, or one inside."""
-    for root in (folder / _NAME / _NAME, folder / _NAME, folder):  # the archive has it doubled
-        if any(root.glob("dws_*/sub_*.csv")):
-            return root
+    """The folder if it has ``dws_1`` or another of the activities, else None."""
+    if any(path for code in _CODES for path in folder.glob(f"{code}_*/sub_*.csv")):
+        return folder
     return None
 
 
-def read(root: Path) -> Windows:
+def read(root: Path, cutting: Cutting = AS_IT_IS) -> Windows:
     """Windows of the total acceleration, gravity and the user's, three axes in g.
 
     Raises:
@@ -38,7 +36,15 @@ def read(root: Path) -> Windows:
         for path in sorted(folder.glob("sub_*.csv")):
             label = CLASSES.index(_CODES[code[1]])
             recordings.append((_acceleration(path), label, path.stem.removeprefix("sub_")))
-    return join(recordings, name="MotionSense", source=str(root.resolve()), classes=CLASSES)
+    labels = sorted({label for _, label, _ in recordings})  # not all have to be there
+    return join(
+        ((series, labels.index(label), who) for series, label, who in recordings),
+        cutting,
+        50.0,
+        name="MotionSense",
+        source=str(root.resolve()),
+        classes=tuple(CLASSES[label] for label in labels),
+    )
 
 
 def _acceleration(path: Path) -> np.ndarray:

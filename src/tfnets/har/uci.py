@@ -10,7 +10,7 @@ import numpy as np
 
 from tfnets.arrays import finite, line_of, whole
 from tfnets.errors import InputError
-from tfnets.har.windows import Windows
+from tfnets.har.windows import AS_IT_IS, Cutting, Windows, refuse_cutting
 
 CLASSES = ("walking", "upstairs", "downstairs", "sitting", "standing", "laying")
 SIGNALS = tuple(
@@ -20,19 +20,17 @@ _FOLDER = "Inertial Signals"
 
 
 def find(folder: Path) -> Path | None:
-    """The folder with ``train`` and ``test``: this one, or the one that the archive makes."""
-    for root in (folder, folder / "UCI HAR Dataset"):
-        if (root / "train" / _FOLDER).is_dir():
-            return root
-    return None
+    """The folder if it has ``train`` and ``test``, else None."""
+    return folder if (folder / "train" / _FOLDER).is_dir() else None
 
 
-def read(root: Path) -> Windows:
+def read(root: Path, cutting: Cutting = AS_IT_IS) -> Windows:
     """Windows ``(n, 128, 9)``: acceleration, without gravity, and turning, three axes each.
 
     Raises:
         InputError: For a file that is missing or holds anything but the numbers it should.
     """
+    refuse_cutting(cutting, str(root))
     x, y, test = [], [], []
     subjects: list[str] = []
     for split in ("train", "test"):
@@ -47,12 +45,14 @@ def read(root: Path) -> Windows:
         y.append(labels - 1)
         subjects += map(str, who.tolist())
         test += [split == "test"] * len(labels)
+    numbers = np.concatenate(y)
+    there = np.unique(numbers)  # not all have to be there
     return Windows(
         name="UCI HAR",
         source=str(root.resolve()),
-        classes=CLASSES,
+        classes=tuple(CLASSES[label] for label in there),
         x=np.concatenate(x),
-        y=np.concatenate(y),
+        y=np.searchsorted(there, numbers).astype(np.int32),
         subjects=np.array(subjects),
         test=np.array(test),
     )

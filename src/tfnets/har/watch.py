@@ -18,7 +18,7 @@ from tfnets import cache
 from tfnets.arrays import read_npz
 from tfnets.errors import InputError, first_line
 from tfnets.har import watch_plain
-from tfnets.har.windows import Windows, join
+from tfnets.har.windows import AS_IT_IS, Cutting, Windows, join
 
 # The exercises but the smallest class, pendulum (PEN): the course's data have six, too.
 CLASSES = ("ABD", "FEL", "IR", "ER", "TRAP", "ROW")
@@ -28,7 +28,7 @@ _ARRAYS_SHA256 = "3f35c97b6c16859a6c6da4d7ef59ede8903f79df46a1d36b2b1972558592e2
 _FILE = "recordings.npz"
 
 
-def read() -> Windows:
+def read(cutting: Cutting = AS_IT_IS) -> Windows:
     """Windows of the accelerometer's three axes, in g, of six of the seven exercises.
 
     The smallest class, pendulum (PEN), is left out.
@@ -58,6 +58,8 @@ def read() -> Windows:
     )
     return join(
         recordings,
+        cutting,
+        50.0,
         name="built-in smartwatch exercises",
         source=str(path),
         classes=CLASSES,

@@ -1,4 +1,4 @@
-"""WISDM v1.1: smartphones in trouser pockets, 36 people, 20 Hz (Kwapisz et al. 2011)."""
+"""WISDM v1.1 and v2.0: smartphones in trouser pockets, 20 Hz (Kwapisz et al. 2011)."""
 
 from itertools import groupby
 from pathlib import Path
@@ -6,31 +6,53 @@ from pathlib import Path
 import numpy as np
 
 from tfnets.errors import InputError
-from tfnets.har.windows import Windows, join
+from tfnets.har.windows import AS_IT_IS, Cutting, Windows, join
 
-CLASSES = ("downstairs", "jogging", "sitting", "standing", "upstairs", "walking")
+ACTIVITIES = {
+    "downstairs": "downstairs",
+    "jogging": "jogging",
+    "lyingdown": "lying down",  # v2.0
+    "sitting": "sitting",
+    "stairs": "stairs",  # v2.0
+    "standing": "standing",
+    "upstairs": "upstairs",
+    "walking": "walking",
+}
+_RATE = 20.0
+_DEAD = ()
 
 
-def read(path: Path) -> Windows:
-    """Windows of acceleration, three axes in m/s^2; 150 steps are 7.5 s.
+def find(folder: Path) -> Path | None:
+    """The raw records in a folder, those of v1.1 before others; None if there are none."""
+    return min((path for path in folder.glob("WISDM_a*_raw.txt") if path.is_file()), default=None)
+
+
+def read(path: Path, cutting: Cutting = AS_IT_IS) -> Windows:
+    """Windows of acceleration, three axes; 150 steps are 7.5 s.
 
     A recording goes on as long as user and activity stay the same. Entries that are not
-    ``user,activity,timestamp,x,y,z`` are skipped and counted.
+    ``user,activity,timestamp,x,y,z`` are skipped and counted; so are dead ones, whose time stamp
+    and values are all 0.
 
     Raises:
         InputError: For a file that cannot be read or has no such entries.
     """
     try:
-        text = path.read_text(errors="replace")
+        data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
-    entries, skipped = [], 0
+    utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+    text = data.decode("utf-16" if utf16 else "utf-8-sig", errors="replace")
+    entries: list[tuple] = []
+    skipped = dead = 0
     for entry in text.replace(";", "\n").splitlines():
         entry = entry.strip().rstrip(",")
         if not entry:
             continue
         parsed = _parse(entry)
-        if parsed:
+        if parsed == _DEAD:
+            dead += 1
+        elif parsed:
             entries.append(parsed)
         else:
             skipped += 1
@@ -39,23 +61,30 @@ def read(path: Path) -> Windows:
             f"{path} has no entries user,activity,timestamp,x,y,z; as WISDM_ar_v1.1_raw.txt it "
             "should."
         )
+    classes = tuple(sorted({ACTIVITIES[entry[1]] for entry in entries}))
     recordings = (
-        (np.array([entry[2] for entry in group]), label, user)
-        for (user, label), group in groupby(entries, key=lambda entry: entry[:2])
+        (np.array([entry[2] for entry in group]), classes.index(ACTIVITIES[activity]), user)
+        for (user, activity), group in groupby(entries, key=lambda entry: entry[:2])
     )
-    remarks = (f"{skipped:,} malformed entries of {skipped + len(entries):,} skipped",)
+    every = f"of {skipped + dead + len(entries):,}"
+    remarks = [f"{skipped:,} malformed entries {every} skipped"] if skipped else []
+    if dead:
+        remarks.append(f"{dead:,} dead entries {every} (time stamp and values 0) dropped")
+    newer = {"stairs", "lying down"} & set(classes)
     return join(
         recordings,
-        name="WISDM v1.1",
+        cutting,
+        _RATE,
+        name="WISDM v2.0" if newer else "WISDM v1.1",
         source=str(path.resolve()),
-        classes=CLASSES,
-        remarks=remarks if skipped else (),
+        classes=classes,
+        remarks=tuple(remarks),
     )
 
 
-def _parse(entry: str) -> tuple[str, int, tuple[float, float, float]] | None:
-    fields = entry.split(",")
-    if len(fields) != 6 or fields[1].lower() not in CLASSES:
+def _parse(entry: str) -> tuple | None:
+    fields = [field.strip() for field in entry.split(",")]
+    if len(fields) != 6 or fields[1].lower() not in ACTIVITIES:
         return None
     try:
         x, y, z = map(float, fields[3:])
@@ -63,4 +92,6 @@ def _parse(entry: str) -> tuple[str, int, tuple[float, float, float]] | None:
         return None
     if not np.isfinite((x, y, z)).all():
         return None
-    return fields[0], CLASSES.index(fields[1].lower()), (x, y, z)
+    if x == y == z == 0 and not fields[2].strip("0."):
+        return _DEAD
+    return fields[0], fields[1].lower(), (x, y, z)

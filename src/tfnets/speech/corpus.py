@@ -22,7 +22,7 @@ import numpy as np
 from tfnets import cache
 from tfnets.errors import InputError
 from tfnets.progress import Progress
-from tfnets.speech import espeak, wav
+from tfnets.speech import audio, espeak
 from tfnets.speech.features import SAMPLE_RATE, SAMPLES
 
 ACCENTS = (
@@ -41,7 +41,7 @@ _NOT_PEOPLE = re.compile(
     r"robo|robot|whisper|demonic|croak|fast|announcer|kaukovalta|tweaky", re.IGNORECASE
 )
 
-MOST_CLIPS = 100_000  # a word; with three words 13 GB of sound
+LEAST_CLIPS, MOST_CLIPS = 15, 100_000  # a word; with three words 13 GB of sound
 
 NOISES = ("white", "pink", "brown", "babble")
 
@@ -114,8 +114,10 @@ def render(words: Sequence[str], clips: int = 3000, progress: bool = True) -> Pa
             raise InputError(
                 f"the built-in corpus cannot speak {word!r}; words are of the letters a to z."
             )
-    if not 15 <= clips <= MOST_CLIPS:
-        raise InputError(f"clips is {clips}; the built-in corpus has 15 to {MOST_CLIPS:,} a word.")
+    if not LEAST_CLIPS <= clips <= MOST_CLIPS:
+        raise InputError(
+            f"clips is {clips}; the built-in corpus has {LEAST_CLIPS} to {MOST_CLIPS:,} a word."
+        )
     voices = split_voices(espeak.formants())
     name = cache.key(
         recipe=RECIPE, words=list(words), clips=clips, voices=voices, espeak=espeak.version()
@@ -204,7 +206,7 @@ def _fill(folder: Path, clips: list[Clip], progress: bool) -> None:
         (folder / word).mkdir()
     with Progress("rendering the built-in corpus", len(clips), shown=progress) as meter:
         for clip, samples in zip(clips, synthesise(clips), strict=True):
-            wav.write(folder / clip.path, samples)
+            audio.write(folder / clip.path, samples)
             meter.step()
     for split, name in (("val", "validation_list.txt"), ("test", "testing_list.txt")):
         paths = sorted(clip.path for clip in clips if clip.split == split)

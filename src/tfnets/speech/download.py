@@ -64,6 +64,7 @@ def _unpack(target: Path, progress: bool) -> None:
     cache.folder(
         str(path.parent.relative_to(cache.directory())),
         lambda folder: _fetch(folder / _ARCHIVE, progress),
+        of_users=True,
     )
     again = "delete it, or put a good copy in its place"
     if not path.is_file():

@@ -8,11 +8,12 @@ from keras import layers
 
 from tfnets import keras_settings
 from tfnets.errors import InputError
-from tfnets.export import by_class
+from tfnets.export import Temperature, by_class
 from tfnets.layers import GRU, FixedLength
 from tfnets.loop import CLASSIFICATION, Execution
 from tfnets.seeds import initializers, torch_uniform
 from tfnets.speech import features
+from tfnets.speech.level import Level
 from tfnets.torch_weights import state_dict as torch_weights
 
 MODELS = ("fc", "cnn", "gru")
@@ -29,6 +30,9 @@ _EXECUTION = {
     "cnn": Execution(shards=4, steps_per_call=2),
     "gru": Execution(xla=True, shards=2, steps_per_call=4),
 }
+
+# A float recording may reach above 1, but not this far; 16-bit integers do.
+_LOUDEST = 8.0
 
 # What two 5 x 5 convolutions, each halved by pooling, leave one pixel of.
 _SMALLEST = 16
@@ -201,6 +205,8 @@ def deployable(
     mean: float,
     std: float,
     waveforms: bool = True,
+    level: str = "none",
+    temperature: float = 1.0,
 ) -> keras.Model:
     """Wraps a trained network into the model that is exported.
 
@@ -213,9 +219,12 @@ def deployable(
         mean: Mean of the training features that the network was trained with.
         std: Their standard deviation.
         waveforms: True for a model from waveforms ``(batch, samples)``, float32 in
-            [-1, 1] at 16 kHz: a second each, shorter ones padded with silence,
-            longer ones cut, NaN and empty ones refused. False for one from feature
+            [-1, 1] at 16 kHz: a second each, shorter ones padded with silence;
+            longer ones, empty ones, NaN and integers taken for floats (far above 1) are
+            refused. False for one from feature
             matrices ``(batch, time, features)``, for data whose audio is not known.
+        level: What the training features are relative to (:mod:`tfnets.speech.level`).
+        temperature: By what the log-probabilities are divided (:mod:`tfnets.calibration`).
 
     Returns:
         A functional model whose output is a dictionary, class name ->
@@ -223,12 +232,17 @@ def deployable(
     """
     if waveforms:
         inputs = keras.Input((None,), name="waveform")
-        x = FixedLength(features.SAMPLES, name="one_second")(inputs)
+        x = FixedLength(features.SAMPLES, loudest=_LOUDEST, name="one_second")(inputs)
         x = features.mel_layer()(x)
         x = layers.Permute((2, 1), name="time_first")(x)
+        if level != "none":
+            x = Level(level, name="level")(x)
     else:
         inputs = x = keras.Input(network.input_shape[1:], name="features")
     x = layers.Rescaling(1.0 / std, -mean / std, name="standardise")(x)
     # A model of the same layers; without the optimizer's state, should the network be compiled.
     body = keras.Model(network.input, network.output, name=network.name)
-    return keras.Model(inputs, by_class(body(x), classes), name=f"{network.name}_deployed")
+    outputs = body(x)
+    if temperature != 1.0:
+        outputs = Temperature(temperature, name="temperature")(outputs)
+    return keras.Model(inputs, by_class(outputs, classes), name=f"{network.name}_deployed")

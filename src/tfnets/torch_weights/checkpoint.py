@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from tfnets.arrays import read_npz
-from tfnets.errors import InputError, first_line
+from tfnets.arrays import read_npz, readable
+from tfnets.errors import InputError
 
 # What PyTorch writes with torch.save: pickles, which can hold any code.
 _PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".tar"}
@@ -56,12 +56,7 @@ def read_file(path: str | Path) -> Checkpoint:
         raise InputError(
             f"checkpoint {path} is no .safetensors or .npz file by its name; {_HOW_TO_SAVE}."
         )
-    try:
+    with readable(f"checkpoint {path} is not a readable {kind} file of plain arrays"):
         if kind == ".safetensors":
             return Checkpoint(load_file(path), ordered=False)
         return Checkpoint(read_npz(path), ordered=True)
-    except Exception as error:  # what readers make of a damaged file can be anything
-        raise InputError(
-            f"checkpoint {path} is not a readable {kind} file of plain arrays: "
-            f"{first_line(error)}."
-        ) from None

@@ -9,6 +9,8 @@ import pytest
 
 from processes import serve, where_nothing_is_installed
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 RUN = ("mlflow", "run", str(ROOT), "--env-manager=local")
 TINY = ("seq_len=4", "steps=2", "batch_size=5", "hidden_size=3", "nesterov=false")
@@ -51,6 +53,20 @@ def test_training_adding_and_serving(trained, store, start, tmp_path):
         "message": "a is '12345', which has 5 digits; this network was trained for numbers of up "
         "to 3.",
     }
+
+    long = "1" * 40_000_000
+    for body, line in (
+        ('{"inputs": ' + "[" * 100_000 + "]" * 100_000 + "}", "the input is nested too deeply"),
+        (f'{{"inputs": {{"a": [{long}], "b": ["1"]}}}}', "a number of over 1,000 digits"),
+        (f'{{"inputs": {{"a": ["{long}"], "b": ["1"]}}}}', "which has 40000000 digits; this netw"),
+        ('{"inputs": {"a": [NaN], "b": ["1"]}}', "."),
+    ):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            ask(None, body=body.encode())
+        assert refused.value.code == 400
+        answer = refused.value.read().decode()
+        assert line in json.loads(answer)["message"]
+        assert len(answer) < 600
 
     code = f"""
 model = mlflow.pyfunc.load_model({trained!r})

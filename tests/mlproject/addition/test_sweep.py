@@ -11,7 +11,11 @@ from mlproject.tracking.lifecycle import start_run
 from records import children_of, rows_of, text_of
 
 # All sweeps in one process, for they share a cluster.
-pytestmark = [pytest.mark.usefixtures("one_cluster"), pytest.mark.xdist_group("sweeps")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("one_cluster"),
+    pytest.mark.xdist_group("sweeps"),
+]
 
 SMALL = {"steps": 4, "batch_size": 5}
 DEFAULTS = {option.name: option.default for option in cli.commands["rnn"].params}

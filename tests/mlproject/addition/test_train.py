@@ -10,6 +10,7 @@ import pytest
 from mlproject.addition import add, results
 from mlproject.addition.commands import cli
 from mlproject.tracking.registry import CHAMPION
+from processes import post_as_to_a_server
 from records import text_of
 from tfnets import addition
 
@@ -130,11 +131,9 @@ def test_bad_input_of_the_deployed_model_is_one_line(run):
         model.predict([{"a": "12", "b": "-3"}])
     line = "b is '-3'; negative numbers cannot be added here."
     assert str(error.value) == line
-    assert json.loads(error.value.serialize_as_json()) == {
-        "error_code": "INVALID_PARAMETER_VALUE",
-        "message": line,
-    }
-    assert error.value.get_http_status_code() == 400
+    body = json.dumps({"dataframe_records": [{"a": "12", "b": "-3"}]})
+    answer = post_as_to_a_server(f"runs:/{run.info.run_id}/model", body)
+    assert answer == (400, {"error_code": "INVALID_PARAMETER_VALUE", "message": line})
 
 
 def test_add_says_what_the_champion_says(run, command):

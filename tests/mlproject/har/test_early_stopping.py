@@ -10,6 +10,8 @@ from mlproject.har.commands import cli
 from mlproject.tracking import registry
 from records import text_of
 
+pytestmark = pytest.mark.slow
+
 STOPPING = {"max_epochs": 60, "patience": 4}
 
 

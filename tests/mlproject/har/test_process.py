@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import time
 from pathlib import Path
 
 import mlflow
@@ -15,6 +16,8 @@ import pytest
 import servers
 from processes import free_port, serve, wait_for
 from records import children_of
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 SWEEP = (sys.executable, "-m", "mlproject.har", "sweep", "--configurations", "20x5x0.1,20x4x0.1")
@@ -111,6 +114,30 @@ def test_a_worker_that_dies_and_ctrl_c(store, start, windows):
     assert errors == {"interrupted by SIGINT", "interrupted by SIGTERM"}
 
 
+@pytest.mark.slow
+def test_a_worker_that_is_frozen_does_not_finish_a_trial_twice(store, start, windows):
+    """For longer than Dask waits: its trial runs again elsewhere, and then it wakes up."""
+    words = ("--data", str(windows), "--seeds", "1", "--epochs", "3000")
+    process = start(*SWEEP, *words, DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL="25s")
+
+    def training():
+        there = [run for run in trials(store, "RUNNING") if "train/loss" in run.data.metrics]
+        return there if len(there) == 2 else None
+
+    one, _ = wait_for(training, "two trainings", process)
+    pid = int(one.data.tags["pid"].split()[0])
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: trials(store, "KILLED"), "the frozen child's end", process)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
+    assert process.wait() == 0, process.said
+    finished = [run.info.run_name for run in trials(store, "FINISHED")]
+    assert sorted(finished) == sorted(set(finished))
+    assert len(finished) == 2
+    assert store.get_run(one.info.run_id).info.status == "KILLED"
+    assert "Traceback" not in process.said
+
+
 def tls_of_the_docs(folder):
     """The variables that docs/running.md sets for a cluster of one's own, with its files here."""
     servers.certificates(folder)
@@ -134,7 +161,7 @@ def test_a_cluster_by_hand_and_a_server_on_postgresql(store, start, windows, tmp
     tls = tls_of_the_docs(tmp_path)
     with contextlib.ExitStack() as stack:
         database = stack.enter_context(servers.postgresql())
-        uri = stack.enter_context(servers.mlflow_server(start, database, tmp_path / "artifacts"))
+        uri, _ = servers.mlflow_server(start, database, tmp_path / "artifacts")
         # A port of the scheduler's own choice: one that is free now another cluster may take.
         file = tmp_path / "scheduler.json"
         words = ("--host", "127.0.0.1", "--port", "0", "--protocol", "tls", "--no-dashboard")
@@ -186,3 +213,50 @@ def test_no_cluster_where_one_is_said_to_be(store, start, windows, monkeypatch):
     assert process.wait() == 1
     last = process.said.strip().splitlines()[-1]
     assert last.startswith(f"Error: the runs of a Dask cluster ({address}) need an MLflow server")
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_dies_is_one_true_line(store, start, windows, tmp_path):
+    uri, _ = servers.mlflow_server(start, mlflow.get_tracking_uri(), tmp_path / "artifacts")
+    file = tmp_path / "scheduler.json"
+    words = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+    scheduler = start("dask", "scheduler", *words, "--scheduler-file", str(file))
+    address = wait_for(lambda: address_in(file), "the scheduler's start", scheduler)
+    start(
+        *("dask", "worker", address, "--nthreads", "1", "--nworkers", "1", "--no-dashboard"),
+        MLFLOW_TRACKING_URI=uri,
+    )
+    words = ("--data", str(windows), "--seeds", "1", "--epochs", "100000")
+    process = start(*SWEEP, *words, "--scheduler", address, MLFLOW_TRACKING_URI=uri)
+
+    def training():
+        return [run for run in trials(store, "RUNNING") if "train/loss" in run.data.metrics]
+
+    (trained,) = wait_for(training, "a training", process)
+    os.killpg(scheduler.pid, signal.SIGKILL)
+    assert process.wait() == 1, process.said
+    last = process.said.strip().splitlines()[-1]
+    (parent,) = runs(store, "tags.stage = 'sweep'")
+    assert last == (
+        f"Error: the connection to scheduler '{address}' is lost; 0 of 2 runs are done, and -P "
+        f"resume={parent.info.run_id} trains what is missing."
+    )
+    for word in ("Traceback", "failed", "distributed"):
+        assert word not in process.said
+    assert parent.info.status == "FAILED"
+    assert store.get_run(trained.info.run_id).info.status == "KILLED"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.0, 0.2, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0])
+def test_a_signal_while_workers_start(store, start, windows, seconds):
+    words = ("--data", str(windows), "--seeds", "1", "--epochs", "100000")
+    process = start(*SWEEP, *words)
+    wait_for(lambda: "runs to train" in process.said, "the cluster's start", process)
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait() == 128 + signal.SIGINT, process.said
+    assert process.said.strip().splitlines()[-1] == "Error: interrupted by SIGINT."
+    for word in ("Traceback", "distributed", "asyncio", "rror in"):
+        assert word not in process.said
+    assert {run.info.status for run in runs(store)} == {"KILLED"}

@@ -1,5 +1,6 @@
 """One small real run through the real command, and everything that it has logged."""
 
+import json
 import math
 import re
 
@@ -10,8 +11,10 @@ import pytest
 
 from mlproject.har.commands import cli
 from mlproject.tracking.views import VIEWS
+from processes import ask_as_a_server_does, post_as_to_a_server
 from records import text_of
 
+CLASSES = ["calm", "slow", "fast"]
 SMALL = {"epochs": 3, "batch_size": 8, "units": 5, "seed": 7}
 
 
@@ -113,6 +116,8 @@ def test_figures_tables_and_description(run, shared_store, artifact):
         "curves.png",
         "data.txt",
         "hidden.png",
+        "mistakes.json",
+        "mistakes.png",
         "model_summary.txt",
         "parameters.json",
         "parameters.txt",
@@ -123,6 +128,25 @@ def test_figures_tables_and_description(run, shared_store, artifact):
     note = run.data.tags["mlflow.note.content"]
     assert f"{run.data.metrics['test/accuracy']:.4f}" in note
     assert "top-1, mean over steps" in note
+
+
+def test_the_most_certain_mistakes_are_there(run, artifact, windows):
+    """By the deployed model, on the file's own arrays."""
+    logged = json.loads(artifact("mistakes.json"))
+    rows = [dict(zip(logged["columns"], row, strict=True)) for row in logged["data"]]
+    with np.load(windows) as file:
+        x, y = file["x_test"], file["y_test"]
+    answer = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model").predict(x)
+    shares = np.stack(list(answer.values()), axis=1)
+    heard = shares.argmax(axis=1)
+    wrong = {n: shares[n].max() for n in np.flatnonzero(heard != y)}
+    assert len(rows) == min(10, len(wrong)) > 0
+    scores = [row["score"] for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    assert scores == pytest.approx(sorted(wrong.values(), reverse=True)[: len(rows)], abs=1e-5)
+    for row in rows:
+        assert row["true"] == CLASSES[y[row["window"]]]
+        assert row["predicted"] == CLASSES[heard[row["window"]]]
 
 
 def test_the_summary_says_what_one_wants_to_know(result, run):
@@ -144,7 +168,7 @@ def test_the_model_answers_with_class_names_and_probabilities(run, windows):
     with np.load(windows) as file:
         x, y = file["x_test"], file["y_test"]
     answer = model.predict(x)
-    assert list(answer) == ["calm", "slow", "fast"]
+    assert list(answer) == CLASSES
     shares = np.stack(list(answer.values()), axis=1)
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
     accuracy = (shares.argmax(axis=1) == y).mean()
@@ -152,6 +176,48 @@ def test_the_model_answers_with_class_names_and_probabilities(run, windows):
     assert model.metadata.saved_input_example_info
     with pytest.raises(Exception, match="NaN or infinity"):
         model.predict(np.full((1, 12, 3), np.nan, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        (json.dumps({"inputs": [[[float("nan")] * 3] * 12]}), "the input holds NaN or infinity"),
+        (json.dumps({"inputs": [[[float("inf")] * 3] * 12]}), "the input holds NaN or infinity"),
+        ('{"inputs": ' + "[" * 100_000 + "]" * 100_000 + "}", "the input is nested too deeply"),
+        ('{"inputs": ' + "[" * 70 + "]" * 70 + "}", "."),
+        ('{"inputs": [' + "1" * 40_000_000 + "]}", "the input has a number of over 1,000 digits"),
+        ('{"inputs": [0.' + "1" * 40_000_000 + "]}", "the input has a number of over 1,000 dig"),
+        ('{"inputs": [' + "1" * 900 + "]}", "."),
+        ("", "the input is no JSON text: Expecting value"),
+        ("\xff", "the input is no JSON text: Expecting value"),
+        (
+            "[1, 2]",
+            "Invalid input. The input must be a JSON dictionary",
+        ),
+        ('{"inputs": "word"}', "."),
+        ('{"inputs": null}', "."),
+        ('{"inputs": [[["a", "b", "c"]]]}', "."),
+        ('{"inputs": [[1, 2], [3]]}', "."),
+        (json.dumps({"inputs": np.zeros((1, 12, 2)).tolist()}), "."),
+        (json.dumps({"inputs": []}), "."),
+        (json.dumps({"dataframe_split": {"columns": ["a"]}}), "."),
+    ],
+    ids=range(17),
+)
+def test_a_request_that_cannot_be_used_gets_one_line(run, body, line):
+    status, answer = post_as_to_a_server(f"runs:/{run.info.run_id}/model", body)
+    assert status == 400
+    assert answer["error_code"] == "INVALID_PARAMETER_VALUE"
+    assert re.match(line, answer["message"]), answer
+    assert "\n" not in answer["message"]
+    assert len(answer["message"]) < 520
+    assert "Traceback" not in answer["message"]
+    assert set(answer) == {"error_code", "message"}
+
+
+def test_a_request_after_bad_ones_is_answered(run):
+    zeros = np.zeros((1, 12, 3)).tolist()
+    assert list(ask_as_a_server_does(f"runs:/{run.info.run_id}/model", zeros)) == CLASSES
 
 
 @pytest.mark.parametrize("view", VIEWS["har"], ids=lambda view: view.key)
@@ -192,6 +258,7 @@ def test_options_beat_the_protocol(store, command, windows):
     assert "12 val" in result.stdout
 
 
+@pytest.mark.slow
 def test_people_are_named_and_on_one_side_only(store, command):
     result = command(
         cli, "rnn", test_subjects="1,2", epochs=1, batch_size=500, units=2, cell="rnn"
@@ -215,6 +282,7 @@ def test_people_are_named_and_on_one_side_only(store, command):
     )
 
 
+@pytest.mark.slow
 def test_the_courses_file(store, command, tmp_path):
     rng = np.random.default_rng(0)
     labels = np.eye(6)[np.arange(60) % 6]
@@ -268,6 +336,7 @@ def test_a_loss_that_is_no_number_ends_the_run_as_failed(store, command, windows
     assert run.info.status == "FAILED"
 
 
+@pytest.mark.slow
 def test_two_processes_that_log_the_same_data_at_once(store, command, windows, monkeypatch):
     """MLflow looks for the data set's entry, makes it, and fails if another was faster."""
     log_inputs = mlflow.MlflowClient.log_inputs

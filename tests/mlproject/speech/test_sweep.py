@@ -11,6 +11,8 @@ from mlproject.tracking.views import VIEWS
 from records import children_of, rows_of, text_of
 from tfnets.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"epochs": 2, "batch_size": 8}
 
 

@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 
+import mlflow
 import pytest
 
 from mlproject.tracking.lifecycle import start_run
 from processes import starter
+from servers import mlflow_server
 from tfnets.errors import InputError
 
 KILLED = """
@@ -24,6 +26,9 @@ def save(folder, about):
 with start_run("r", task="speech", stage="train", options={}) as run:
     run.log_model(save, {})
 """
+
+
+FINALIZE = mlflow.MlflowClient.finalize_logged_model
 
 
 class Experiment:
@@ -67,6 +72,43 @@ def test_half_a_model_is_removed(experiment, error):
     assert experiment.files() == []
 
 
+def saved(folder, about):
+    folder.mkdir()
+    (folder / "all.txt").write_text("all")
+    about.save(str(folder / "MLmodel"))
+
+
+@pytest.mark.slow
+def test_half_a_model_is_removed_from_a_server(store, tmp_path, monkeypatch):
+    """Its files go through the server, and to the server's place."""
+    place, sent = tmp_path / "artifacts", []
+
+    def refuse_ready(client, model_id, status):
+        """As if the store were full when all files are there."""
+        if str(status) == "READY":
+            sent.extend(sorted(path.name for path in place.rglob("*") if path.is_file()))
+            raise mlflow.MlflowException("no space for it")
+        return FINALIZE(client, model_id, status)
+
+    with starter(tmp_path) as start:
+        uri, _ = mlflow_server(start, mlflow.get_tracking_uri(), place)
+        client = mlflow.MlflowClient(tracking_uri=uri)
+        client.create_experiment("served")
+        monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "served")
+        monkeypatch.setattr(mlflow.MlflowClient, "finalize_logged_model", refuse_ready)
+        mlflow.set_tracking_uri(uri)
+        with (
+            pytest.raises(InputError, match="no space for it"),
+            start_run("r", task="speech", stage="train", options={}) as run,
+        ):
+            run.log_model(saved, {})
+        assert client.search_logged_models([run.experiment_id]) == []
+        assert client.get_run(run.id).info.status == "FAILED"
+    assert sent == ["MLmodel", "all.txt"]
+    assert [path for path in place.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.slow
 def test_a_model_whose_process_was_killed_is_removed_by_the_next_start(experiment):
     done = subprocess.run([sys.executable, "-c", KILLED, "here"], check=False)
     assert done.returncode == -signal.SIGKILL
@@ -93,6 +135,7 @@ def test_an_artifact_folder_that_cannot_be_written_to_is_named(experiment):
     assert run.data.tags["error"] == str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 def test_a_full_output_is_one_line(store, tmp_path):
     with starter(tmp_path) as start:

@@ -1,16 +1,22 @@
 """Runs end however their process ends, and abandoned ones are found."""
 
+import getpass
 import os
+import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import mlflow
 import pytest
 
 from mlproject.process import environment
 from mlproject.tracking.lifecycle import start_run
+from processes import wait_for
 from tfnets.errors import InputError
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_an_unexpected_exception_ends_the_run_as_failed(store):
@@ -51,6 +57,24 @@ def test_a_child_whose_end_fails_does_not_end_its_parent(store, monkeypatch):
     assert statuses == {"parent": "FINISHED", "child": "FAILED"}
 
 
+def test_a_child_that_was_taken_for_dead_stays_so(store):
+    """Its worker was frozen, and its training runs again elsewhere."""
+
+    def train():
+        with (
+            start_run("parent", task="speech", stage="compare", options={}) as parent,
+            start_run(
+                "child", task="speech", stage="trial", options={}, parent=parent.reference
+            ) as child,
+        ):
+            store.set_terminated(child.id, "KILLED")
+
+    with pytest.raises(InputError, match="was ended as KILLED while it trained"):
+        train()
+    statuses = {run.info.run_name: run.info.status for run in store.search_runs(["0"])}
+    assert statuses == {"parent": "FAILED", "child": "KILLED"}
+
+
 def test_ctrl_c_in_a_notebook_ends_the_run_as_killed(store):
     with (
         pytest.raises(KeyboardInterrupt),
@@ -82,6 +106,64 @@ def test_parameters_stay_as_mlflow_run_wrote_them(store):
         with start_run("x", task="speech", stage="train", options=parameters):
             pass
     assert store.get_run(waiting.info.run_id).data.params == {"learning_rate": "1e-3", "seed": "0"}
+
+
+def test_runs_that_mlflow_run_made_and_left_are_ended(store):
+    """Both were killed before the command took the run over."""
+    ours = {"mlflow.project.entryPoint": "speech_gru", "mlflow.user": getpass.getuser()}
+    cases = {
+        "left": ours,
+        "another user's": ours | {"mlflow.user": "somebody else"},
+        "taken over elsewhere": ours | {"machine": "4567 before pid:[4026531836]"},
+        "no project": {"mlflow.user": getpass.getuser()},
+        "awaited": ours,
+    }
+    runs = {  # older than any `mlflow run` of other tests
+        name: store.create_run("0", start_time=1, tags=tags).info.run_id
+        for name, tags in cases.items()
+    }
+    command = [sys.executable, "-c", "input()"]
+    environment = os.environ | {"MLFLOW_RUN_ID": runs["awaited"]}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as started_for_it:
+        with start_run("x", task="speech", stage="train", options={}):
+            pass
+        started_for_it.communicate(b"\n")
+    ended = {
+        name for name, run_id in runs.items() if store.get_run(run_id).info.status != "RUNNING"
+    }
+    assert ended == {"left"}
+    assert store.get_run(runs["left"]).info.status == "KILLED"
+    assert store.get_run(runs["left"]).data.tags["error"] == "its `mlflow run` is gone"
+
+
+def test_a_run_of_mlflow_run_that_was_ended_is_taken_over_all_the_same(store):
+    waiting = store.create_run("0", tags={"error": "its `mlflow run` is gone"})
+    store.set_terminated(waiting.info.run_id, "KILLED")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_RUN_ID", waiting.info.run_id)
+        with start_run("x", task="speech", stage="train", options={}):
+            assert store.get_run(waiting.info.run_id).info.status == "RUNNING"
+    run = store.get_run(waiting.info.run_id)
+    assert run.info.status == "FINISHED"
+    assert "error" not in run.data.tags
+
+
+@pytest.mark.slow
+def test_mlflow_run_and_its_command_are_killed_before_it_takes_the_run_over(store, start):
+    process = start("mlflow", "run", str(ROOT), "--env-manager", "local", "-e", "addition_rnn")
+    wait_for(lambda: store.search_runs(["0"]), "a run", process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    (run,) = store.search_runs(["0"])
+    assert run.info.status == "RUNNING"
+    assert "machine" not in run.data.tags
+
+    def is_ended():  # not as long as another test's `mlflow run` starts
+        with start_run("x", task="speech", stage="train", options={}):
+            pass
+        return store.get_run(run.info.run_id).info.status == "KILLED"
+
+    wait_for(is_ended, "its end", process, lives=False)
 
 
 def test_runs_whose_process_is_gone_are_ended(store):

@@ -34,6 +34,7 @@ def start(tmp_path, monkeypatch):
         yield start
 
 
+@pytest.mark.slow
 def test_first_commands_that_come_at_once(start, tmp_path):
     processes = [start(sys.executable, "-c", ONE_RUN, str(n)) for n in range(3)]
     for number, process in enumerate(processes):
@@ -50,6 +51,7 @@ def test_first_commands_that_come_at_once(start, tmp_path):
     assert {p.suffix for p in tmp_path.iterdir() if "mlflow" in p.name} == {".db"}
 
 
+@pytest.mark.slow
 def test_one_that_is_killed_while_it_makes_the_store_leaves_none(start, tmp_path):
     process = start(sys.executable, "-c", ONE_RUN, "0")
     (tmp_path / "go").touch()

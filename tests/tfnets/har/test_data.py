@@ -79,7 +79,7 @@ def test_a_file_with_its_own_split(tmp_path):
         ),
         ({"test_subjects": range(1, 11)}, "test_subjects leaves nobody to train on; there are"),
         ({"split": "random", "test_subjects": [1]}, "test_subjects goes with split=subject only"),
-        ({"data": "/nowhere"}, "data '/nowhere' does not exist: 'builtin', an .h5 or .npz file"),
+        ({"data": "/nowhere"}, "data '/nowhere' does not exist: 'builtin', a .csv"),
         ({"validation_fraction": 0.0001}, "no 0.01 % of the training windows can be held out"),
     ],
 )
@@ -95,5 +95,5 @@ def test_options_that_a_file_does_not_have(tmp_path):
     with pytest.raises(InputError, match="does not say who is who; leave test_subjects out"):
         har.load(path, test_subjects=["1"])
     (tmp_path / "folder").mkdir()
-    with pytest.raises(InputError, match=r"is not one of these: 'builtin', an \.h5 or .npz file"):
+    with pytest.raises(InputError, match=r"is not one of these: 'builtin', a \.csv, "):
         har.load(tmp_path / "folder")

@@ -1,14 +1,16 @@
 """Each source on small files of its exact format, which the tests write."""
 
+import contextlib
 import hashlib
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
 from tfnets.errors import InputError
-from tfnets.har import hdf5, motion_sense, uci, watch, windows, wisdm
+from tfnets.har import hdf5, motion_sense, uci, unpacked, watch, windows, wisdm
 
 
 def noise(*shape, seed=0):
@@ -96,7 +98,7 @@ def test_nothing_is_unpickled_in_this_process(fresh_cache):
     ):
         watch.read()
     copy.unlink()
-    with pytest.raises(InputError, match=r"are damaged \(.*No such file.*\); delete it"):
+    with pytest.raises(InputError, match=r"is damaged: .* missing, .*recordings\.npz; delete"):
         watch.read()
 
 
@@ -181,6 +183,77 @@ def test_a_bad_file_of_the_course(course, changes, message):
         hdf5.read(course(**changes)[0])
 
 
+COMPOUND = np.zeros(12, [("x", "f4"), ("y", "i4")])
+
+
+def declares(file, name, **how):
+    file.create_dataset(name, shape=(2_400_000, 150, 3), dtype="f4", **how)
+
+
+def other_file(file, name):
+    raw = Path(file.filename).with_name("raw")
+    raw.write_bytes(bytes(12 * 150 * 3 * 4))
+    how = {"external": [(str(raw), 0, h5py.h5f.UNLIMITED)]}
+    file.create_dataset(name, shape=(12, 150, 3), dtype="f4", **how)
+
+
+def virtual(file, name):
+    layout = h5py.VirtualLayout(shape=(12, 150, 3), dtype="f4")
+    layout[:] = h5py.VirtualSource("other.h5", "x", shape=(12, 150, 3))
+    file.create_virtual_dataset(name, layout)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "message"),
+    [
+        ("trX", h5py.SoftLink("/nowhere"), r"trX is a link to '/nowhere', where nothing is"),
+        ("trX", h5py.ExternalLink("/etc/passwd", "/x"), r"link to /x in /etc/passwd; other files"),
+        ("trX", other_file, r"the values of trX are in other files, which are not opened"),
+        ("tstX", virtual, r"the values of tstX are in other files, which are not opened"),
+        ("trY", h5py.Empty("f4"), r"trY is empty, without a shape"),
+        (
+            "tstX",
+            lambda file, name: file.create_group(name),
+            r"tstX is a group; expected an array",
+        ),
+        ("tstY", np.dtype("f4"), r"tstY is a datatype; expected an array"),
+        ("trX", declares, r"trX declares 4.32 GB, shape .*, of which the file holds 0 bytes"),
+        ("trX", noise(12, 150, 0), r"trX has shape \(12, 150, 0\) .*; expected .* none of them 0"),
+        ("trX", noise(12, 0, 3), r"trX has shape \(12, 0, 3\)"),
+        ("tstX", noise(0, 150, 3), r"tstX has shape \(0, 150, 3\)"),
+        ("trX", np.float32(1), r"trX has shape \(\) and dtype float32"),
+        ("trX", COMPOUND, r"trX has shape \(12,\) and dtype \[\('x', '<f4'\)"),
+        ("trX", np.full((12, 150, 3), b"abc"), r"trX has shape \(12, 150, 3\) and dtype \|S3"),
+        ("trX", noise(12, 150, 3) * 1j, r"and dtype complex128; expected numbers"),
+        ("trY", "words", r"trY has shape \(\) and dtype object"),
+        ("trY", np.eye(6)[[0] * 12] == 1, None),
+    ],
+)
+def test_what_a_hdf5_file_can_hold_instead(course, name, make, message):
+    path, _ = course(**{name: None})
+    with h5py.File(path, "a") as file:
+        if callable(make) and not isinstance(make, np.dtype | np.generic):
+            make(file, name)
+        else:
+            file[name] = make
+    if message is None:
+        assert hdf5.read(path).y[:12].tolist() == [0] * 12
+        return
+    with pytest.raises(InputError, match=message):
+        hdf5.read(path)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_damaged_hdf5_file_is_read_or_refused(course, seed):
+    path, _ = course()
+    content, rng = bytearray(path.read_bytes()), np.random.default_rng(seed)
+    for place in rng.integers(2048, size=1 + seed % 8):  # where HDF5 keeps what is where
+        content[place] = rng.integers(256)
+    path.write_bytes(content if seed % 4 else content[: rng.integers(len(content))])
+    with contextlib.suppress(InputError):
+        assert len(hdf5.read(path).x) == 18
+
+
 def test_a_file_that_is_no_hdf5(tmp_path):
     (tmp_path / "bad.h5").write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"bad\.h5 is not a readable HDF5 file"):
@@ -206,7 +279,7 @@ def uci_folder(tmp_path):
 
 
 def test_uci_har(uci_folder):
-    root = uci.find(uci_folder.parent)
+    (root,) = filter(None, map(uci.find, unpacked.folders(uci_folder.parent)))
     assert root == uci_folder == uci.find(uci_folder)
     read = uci.read(root)
     assert read.x.shape == (18, 128, 9)
@@ -280,7 +353,7 @@ def write_motion_sense(folder, subjects=(1, 2), steps=190):
 def test_motion_sense(tmp_path):
     folder = write_motion_sense(tmp_path / "A_DeviceMotion_data" / "A_DeviceMotion_data")
     for root in (tmp_path, tmp_path / "A_DeviceMotion_data", folder):
-        assert motion_sense.find(root) == folder
+        assert next(filter(None, map(motion_sense.find, unpacked.folders(root)))) == folder
     read = motion_sense.read(folder)
     assert read.x.shape == (6 * 2 * 2, 150, 3)
     assert read.y.tolist() == sorted(read.y.tolist())
@@ -335,7 +408,10 @@ def test_wisdm(tmp_path):
     assert [read.classes[label] for label in read.y] == ["jogging", "jogging", "walking"]
     assert set(read.subjects) == {"33"}
     np.testing.assert_array_equal(read.x[1, :, 1], np.arange(40, 190))
-    assert read.remarks == ("3 malformed entries of 492 skipped",)
+    assert read.remarks == (
+        "3 malformed entries of 492 skipped",
+        "no recording of sitting is as long as a window",
+    )
 
 
 def test_a_text_that_is_no_wisdm(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from tfnets import speech
 from tfnets.errors import InputError
-from tfnets.speech import corpus, espeak, wav
+from tfnets.speech import audio, corpus, espeak
 
 WORDS = ("no", "go", "down")
 
@@ -35,6 +35,28 @@ def test_what_is_rendered_is_not_rendered_again(monkeypatch):
     assert corpus.render(WORDS, 15, progress=False) == folder
 
 
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        (lambda clip: clip.unlink(), "1 of {files} files are missing, added or of another size"),
+        (lambda clip: clip.write_bytes(clip.read_bytes()[:9000]), ".*of another size"),
+        (
+            lambda clip: clip.write_bytes(clip.read_bytes()[:44] + bytes(32_000)),
+            "1 of its files have other contents",
+        ),
+    ],
+)
+def test_a_corpus_that_lost_something_is_not_trained_on(fresh_cache, damage, what):
+    folder = corpus.render(WORDS, 15, progress=False)
+    files = len([path for path in folder.rglob("*") if path.is_file()]) - 1
+    damage(sorted(folder.glob("go/*.wav"))[3])
+    what = what.format(files=files)
+    message = rf"the cached folder {folder} is damaged: {what}, go/.*\.wav; delete the folder"
+    with pytest.raises(InputError, match=message):
+        speech.load("builtin", WORDS, clips=15, progress=False)
+    assert not list(fresh_cache.glob("speech/features-*"))
+
+
 def test_layout_and_sizes():
     folder = corpus.render(WORDS, 30, progress=False)
     clips = [path.relative_to(folder) for path in folder.glob("*/*.wav")]
@@ -50,9 +72,9 @@ def test_layout_and_sizes():
 
 def test_clips_are_one_second_of_sound_at_different_levels():
     folder = corpus.render(WORDS, 30, progress=False)
-    clips = np.stack([wav.read(path) for path in sorted(folder.glob("*/*.wav"))])
+    clips = np.stack([audio.read(path).samples for path in sorted(folder.glob("*/*.wav"))])
     assert clips.shape[1] == 16_000
-    peaks = 20 * np.log10(np.abs(clips.astype(float)).max(axis=1) / 32768)
+    peaks = 20 * np.log10(np.abs(clips.astype(float)).max(axis=1))
     assert -26.1 < peaks.min() < -18
     assert -12 < peaks.max() < -5.9
     assert (clips.std(axis=1) > 0).all()
@@ -148,7 +170,7 @@ def test_an_interrupted_rendering_leaves_nothing(monkeypatch, fresh_cache):
         if len(written) == 5:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(wav, "write", interrupt)
+    monkeypatch.setattr(audio, "write", interrupt)
     with pytest.raises(KeyboardInterrupt):
         corpus.render(WORDS, 30, progress=False)
     assert len(written) == 5

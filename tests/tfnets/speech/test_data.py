@@ -1,14 +1,16 @@
 import io
 import os
 import pickle
+import tracemalloc
 import wave
+import zipfile
 
 import numpy as np
 import pytest
 
 from tfnets import speech
 from tfnets.errors import InputError
-from tfnets.speech import features, wav
+from tfnets.speech import audio, features
 from tfnets.speech.folder import hash_split
 
 
@@ -40,7 +42,7 @@ def test_folder_is_standardised_with_the_training_splits_numbers(speech_folder):
     data = load(speech_folder)
     assert abs(data.train.x.mean(dtype=np.float64)) < 1e-5
     assert abs(data.train.x.std(dtype=np.float64) - 1) < 1e-5
-    clip = wav.read(speech_folder / "no/speaker5_nohash_0.wav")
+    clip = audio.read(speech_folder / "no/speaker5_nohash_0.wav").samples
     expected = (features.log_mel(clip[None])[0] - data.mean) / data.std
     np.testing.assert_allclose(data.test.x[0], expected, atol=1e-4)
 
@@ -91,8 +93,8 @@ def test_hash_rule_gives_a_tenth_to_each_of_validation_and_test():
 def test_short_clips_are_padded_and_long_ones_cut(speech_folder):
     with wave.open(str(speech_folder / "no/speaker5_nohash_0.wav"), "rb") as file:
         sound = np.frombuffer(file.readframes(16_000), np.int16)
-    wav.write(speech_folder / "no/speaker5_nohash_0.wav", sound[:5_000])
-    wav.write(speech_folder / "no/speaker5_nohash_1.wav", np.tile(sound, 2))
+    audio.write(speech_folder / "no/speaker5_nohash_0.wav", sound[:5_000])
+    audio.write(speech_folder / "no/speaker5_nohash_1.wav", np.tile(sound, 2))
     data = load(speech_folder)
     padded = np.pad(sound[:5_000], (0, 11_000))
     expected = (features.log_mel(np.stack([padded, sound])) - data.mean) / data.std
@@ -107,7 +109,7 @@ def test_features_are_cached_and_follow_the_clips(speech_folder, fresh_cache, mo
     np.testing.assert_array_equal(again.train.x, first.train.x)
     monkeypatch.undo()
     monkeypatch.setenv("TFNETS_CACHE", str(fresh_cache))
-    wav.write(speech_folder / "no/speaker0_nohash_0.wav", np.ones(50, np.int16))
+    audio.write(speech_folder / "no/speaker0_nohash_0.wav", np.ones(50, np.int16))
     assert load(speech_folder).digest != first.digest
 
 
@@ -137,17 +139,47 @@ def test_clips_whose_names_tell_no_speaker(tmp_path, write_clip):
         load(tmp_path, ("no", "go"))
 
 
-@pytest.mark.parametrize("damage", [b"", b"no array"])
-def test_a_damaged_cache_is_named(speech_folder, fresh_cache, damage):
+def zeroed(file):
+    """As after a power cut: of the right size."""
+    file.write_bytes(bytes(file.stat().st_size))
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "what"),
+    [
+        ("x.npy", lambda file: file.write_bytes(b"no array"), "of another size, x.npy"),
+        ("x.npy", lambda file: file.unlink(), "1 of 2 files are missing, .*, x.npy"),
+        ("x.npy", zeroed, "1 of its files have other contents, x.npy"),
+        ("about.json", zeroed, "1 of its files have other contents, about.json"),
+        ("manifest.json", zeroed, "its manifest.json is not what was written"),
+        ("manifest.json", lambda file: file.write_text("[1]"), "its manifest.json is not"),
+        ("more.npy", lambda file: file.touch(), "1 of 2 files are missing, added .* more.npy"),
+    ],
+)
+def test_damaged_features_are_named(speech_folder, fresh_cache, name, damage, what):
     load(speech_folder)
-    next(fresh_cache.glob("speech/*/val.npy")).write_bytes(damage)
-    with pytest.raises(InputError, match=r"cached features in .*/features-\w+ are damaged"):
+    (folder,) = fresh_cache.glob("speech/features-*")
+    damage(folder / name)
+    message = rf"the cached folder {folder} is damaged: .*{what}.*; delete the folder, and it is"
+    with pytest.raises(InputError, match=message):
         load(speech_folder)
+
+
+def test_features_of_an_earlier_version_are_made_anew(speech_folder, fresh_cache):
+    before = load(speech_folder)
+    (folder,) = fresh_cache.glob("speech/features-*")
+    (folder / "manifest.json").unlink()
+    zeroed(folder / "x.npy")
+    after = load(speech_folder)
+    assert after.digest == before.digest
+    np.testing.assert_array_equal(after.train.x, before.train.x)
+    assert (folder / "manifest.json").exists()
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
 def test_a_bad_clip_leaves_nothing_in_the_cache(speech_folder, fresh_cache):
     (speech_folder / "down/speaker3_nohash_1.wav").write_bytes(b"RIFF")
-    with pytest.raises(InputError, match=r"speaker3_nohash_1\.wav: not a readable WAV file"):
+    with pytest.raises(InputError, match=r"speaker3_nohash_1\.wav: not readable as audio"):
         load(speech_folder)
     assert not list((fresh_cache / "speech").iterdir())
 
@@ -164,7 +196,7 @@ def test_a_file_that_is_no_folder(tmp_path):
 
 
 def test_a_word_without_clips_names_those_that_have_some(speech_folder):
-    with pytest.raises(InputError, match=r"word 'up' has no clips .*the folder has: down, go, no"):
+    with pytest.raises(InputError, match=r"word 'up' has no clips in .*; it has: down, go, no"):
         load(speech_folder, ("no", "up"))
 
 
@@ -174,7 +206,7 @@ def test_a_word_missing_from_a_split(speech_folder):
     listed = (speech_folder / "testing_list.txt").read_text().split()
     kept = [path for path in listed if not path.startswith("go/")]
     (speech_folder / "testing_list.txt").write_text("\n".join(kept))
-    with pytest.raises(InputError, match="class 'go' has no samples in the test split"):
+    with pytest.raises(InputError, match="word 'go' has no clips in the test split"):
         load(speech_folder)
 
 
@@ -192,11 +224,13 @@ def test_a_clip_in_both_lists(speech_folder):
         load(speech_folder)
 
 
-def test_a_list_that_names_a_missing_clip(speech_folder):
+def test_lists_that_name_clips_of_a_larger_folder(speech_folder):
+    before = load(speech_folder)
     with (speech_folder / "testing_list.txt").open("a") as file:
-        file.write("no/ghost_nohash_0.wav\n")
-    with pytest.raises(InputError, match=r"names 'no/ghost_nohash_0.wav', which is not in"):
-        load(speech_folder)
+        file.write("no/ghost_nohash_0.wav\nup/ghost_nohash_0.wav\n")
+    after = load(speech_folder)
+    assert after.digest == before.digest
+    assert after.split_kind == "by speaker, from lists; 2 clips of the lists are not in the folder"
 
 
 def test_lists_as_a_windows_editor_leaves_them(speech_folder):
@@ -226,6 +260,15 @@ def test_one_list_only(speech_folder):
         load(speech_folder)
 
 
+def test_by_default_all_words_unless_the_reports_three_are_there(speech_folder):
+    assert load(speech_folder, ()).classes == ("no", "go", "down")
+    (speech_folder / "no").rename(speech_folder / "nein")
+    for name in ("validation_list.txt", "testing_list.txt"):
+        text = (speech_folder / name).read_text()
+        (speech_folder / name).write_text(text.replace("no/", "nein/"))
+    assert load(speech_folder, ()).classes == ("down", "go", "nein")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -243,7 +286,7 @@ def test_bad_words(speech_folder, words, message):
 
 def test_constant_features(tmp_path, speech_folder):
     for path in speech_folder.glob("*/*.wav"):
-        wav.write(path, np.zeros(16_000, np.int16))
+        audio.write(path, np.zeros(16_000, np.int16))
     with pytest.raises(InputError, match="all training samples have the same value -80"):
         load(speech_folder)
 
@@ -415,6 +458,45 @@ def test_broken_npz(npz, case):
         load(npz(**changes))
     assert "\n" not in str(caught.value)
     assert "data.npz" in str(caught.value)
+
+
+def add_array(path, name, shape, content):
+    """Adds an array of float32 to an .npz file, whatever shape its header gives."""
+    about = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, about)
+    with (
+        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive,
+        archive.open(f"{name}.npy", "w", force_zip64=True) as file,
+    ):
+        file.write(header.getvalue())
+        for part in content:
+            file.write(part)
+
+
+@pytest.mark.parametrize(
+    ("shape", "content", "message"),
+    [
+        ((12, 9, 4), [], r"x_test declares shape \(12, 9, 4\), 1728 bytes, and 0 bytes are there"),
+        ((2**40, 9, 4), [bytes(1728)], "x_test declares shape"),
+        ((2**21, 9, 4), [bytes(2**20)] * 288, r"x_test declares 302 MB, .* the file holds \d+ kB"),
+    ],
+)
+def test_an_npz_that_declares_more_than_it_holds(npz, shape, content, message):
+    path = npz(x_test=None)
+    add_array(path, "x_test", shape, content)
+    with pytest.raises(InputError, match=message):
+        load(path)
+
+
+def test_only_what_is_asked_for_is_read_of_an_npz(npz):
+    path = npz()
+    add_array(path, "x_more", (2**22,), [bytes(np.arange(2**18, dtype="f4"))] * 2**4)
+    tracemalloc.start()
+    load(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2**22
 
 
 def test_missing_npz(tmp_path):
