@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import time
 from unittest import mock
 
 import numpy as np
@@ -22,9 +23,23 @@ WORDS = ("no", "go", "down")
 
 
 def pytest_itemcollected(item):
-    """Tests of a file run in one process, unless a mark of their own groups them otherwise."""
+    """Tests of a file run in one process, unless a mark of their own groups them otherwise.
+
+    What depends on the machine's mood is tried twice, and the report says so; not what looks for
+    races, which one failure proves.
+    """
     if not item.get_closest_marker("xdist_group"):
         item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    if item.get_closest_marker("slow") and not item.get_closest_marker("race"):
+        item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def pytest_collection_modifyitems(config, items):
+    """What is ``nightly`` runs only where it is asked for, also where it is ``slow``, too."""
+    if "nightly" not in config.option.markexpr:
+        left = [item for item in items if item.get_closest_marker("nightly")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if not item.get_closest_marker("nightly")]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,6 +53,14 @@ def _environment_of_a_test():
     """What a test or a command that it calls in this process sets ends with it."""
     with mock.patch.dict(os.environ):
         yield
+
+
+@pytest.fixture
+def pass_time(monkeypatch):
+    """Lets seconds pass for whoever measures them, without waiting: ``pass_time(3)``."""
+    measured, passed = time.perf_counter, []
+    monkeypatch.setattr(time, "perf_counter", lambda: measured() + sum(passed))
+    return passed.append
 
 
 @pytest.fixture

@@ -99,8 +99,8 @@ def words_of(task, name, options, arguments):
     return [task, name, *named, *arguments]
 
 
-@pytest.mark.parametrize("line", lines(measured=True))
-def test_options_of_measured_commands(line):
+@pytest.mark.parametrize("line", [*lines(measured=True), *lines(measured=False)])
+def test_options_of_commands(line):
     task, name, options, arguments = parsed(line.replace("$seed", "0"))
     command = cli.commands[task].commands[name]
     context = command.make_context(name, words_of(task, name, options, arguments)[2:])
@@ -164,8 +164,19 @@ def newest(store):
     return next(r.info.run_id for r in runs if "mlflow.parentRunId" not in r.data.tags)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("line", lines(measured=False))
+# What trains many networks; that the words are right is tested of all.
+MANY = re.compile(r"sweep|study|search|cross-validation|resume=|-e har |early_stopping")
+
+
+def all_lines():
+    for param in lines(measured=False):
+        (line,) = param.values
+        long = MANY.search(line) and not param.id.startswith("README")
+        kind = pytest.mark.nightly if long else pytest.mark.slow
+        yield pytest.param(line, id=param.id, marks=kind)
+
+
+@pytest.mark.parametrize("line", list(all_lines()))
 def test_commands(line, place, shared_store):
     task, name, options, arguments = parsed(line)
     if options.get("data") == "speech_commands":

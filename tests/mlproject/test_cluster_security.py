@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.race]
 
 # Tries as a user of its own, who can see the ports, to have code run by the cluster.
 INTRUDER = """

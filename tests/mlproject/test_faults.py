@@ -14,9 +14,10 @@ from safetensors.numpy import save_file
 
 from processes import wait_for
 
-pytestmark = pytest.mark.slow
+# Each of these takes a minute or more, and there are many.
+pytestmark = pytest.mark.nightly
 
-# How many moments for each command; TFNETS_MOMENTS=10 tries ten of each, in half an hour.
+# How many moments for each command; ten of each take half an hour.
 MOMENTS = int(os.environ.get("TFNETS_MOMENTS", "1"))
 
 SWEEP = ("--configurations", "100x5x0.1,100x4x0.1", "--seeds", "1", "--epochs", "2")
@@ -81,6 +82,7 @@ def test_a_signal_at_a_random_moment(store, start, checkpoints, command, moment)
         assert model.status == "READY"
 
 
+@pytest.mark.race
 def test_two_sweeps_at_once_in_one_store(store, start):
     sweeps = [start("tfnets", "har", "sweep", *SWEEP) for _ in range(2)]
     for sweep in sweeps:

@@ -24,6 +24,7 @@ def matrices(path, shape):
         (speech, "fc", (101, 40), {}),
     ],
 )
+@pytest.mark.slow
 def test_a_training_with_names_that_look_like_markup(
     cli, command_name, shape, options, store, command, tmp_path
 ):

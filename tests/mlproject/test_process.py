@@ -78,6 +78,7 @@ def test_mlflow_run_trains_with_every_parameter(store, start):
     assert "cudart" not in text
 
 
+@pytest.mark.nightly
 def test_same_seed_same_bits_other_seed_others(store, start, command):
     """Also in a process that has trained before; and whether its terminal is closed or not."""
     process = start("nohup", *direct(*TINY, "--seed", "1", name="gru"))
@@ -138,6 +139,7 @@ def test_a_signal_ends_the_run_as_killed(store, start):
     assert "Traceback" not in process.said
 
 
+@pytest.mark.nightly
 def test_a_signal_ends_a_comparison_and_its_runs(store, start):
     models = ("--models", "fc+sgd,gru+adam")
     process = start(*direct(*LONG[:2], "--epochs", "150", *models, name="compare"))
@@ -298,6 +300,7 @@ os.kill(os.getpid(), signal.SIGTERM)
     assert said[-1].endswith("Interrupted: interrupted by SIGTERM")
 
 
+@pytest.mark.nightly
 def test_ctrl_c_while_the_corpus_is_rendered(store, start, fresh_cache):
     """As a terminal does it: eSpeak's process gets the signal, too."""
     process = start(*direct("--clips", "3000"))

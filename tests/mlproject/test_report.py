@@ -161,7 +161,7 @@ def test_where_no_store_is_none_is_made(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def reported(shared_store, command, tmp_path_factory):
+def reported(shared_store, command, tmp_path_factory, one_cluster):
     """A page of a store with a training and a study."""
     small = {"steps": 10, "batch_size": 10}
     for group, name, options in (
@@ -179,6 +179,7 @@ def reported(shared_store, command, tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("sweeps")
 def test_a_report_of_a_store(reported, shared_store):
     text = (reported / "report.md").read_text()
     assert (
@@ -212,6 +213,7 @@ def test_a_report_of_a_store(reported, shared_store):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("sweeps")
 def test_a_browser_shows_it(reported):
     """In Chromium: no errors, nothing asked of anybody, no scrolling sideways at 400 pixels."""
     browser = shutil.which("chromium")

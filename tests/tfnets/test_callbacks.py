@@ -174,16 +174,16 @@ def test_the_model_is_left_without_the_optimizer():
     assert not hasattr(trained.model, "optimizer")
 
 
-def test_time_in_any_hook_is_not_training_time():
-    def sleep(*arguments):
-        time.sleep(0.5)
+def test_time_in_any_hook_is_not_training_time(pass_time):
+    def hook(*arguments):
+        pass_time(1e4)
 
-    hooks = {f"on_{hook}": sleep for hook in ("train_begin", "epoch_begin", "epoch_end")}
-    started = time.perf_counter()
-    trained = train(keras.callbacks.LambdaCallback(**hooks, on_train_end=sleep), epochs=2)
-    assert time.perf_counter() - started > trained.seconds + 3
-    assert sum(metrics["time/epoch_s"] for metrics in trained.history) < trained.seconds + 0.1
-    assert trained.drawing < 0.5
+    hooks = {f"on_{name}": hook for name in ("train_begin", "epoch_begin", "epoch_end")}
+    trained = train(keras.callbacks.LambdaCallback(**hooks, on_train_end=hook), epochs=2)
+    assert time.perf_counter() > 6e4
+    assert 0 < trained.seconds < 1e4
+    assert 0 < sum(metrics["time/epoch_s"] for metrics in trained.history) < 1e4
+    assert 0 <= trained.drawing < 1e4
 
 
 def test_an_error_of_a_callback_comes_through(tmp_path):

@@ -80,6 +80,7 @@ def test_the_same_shapes_are_compiled_once(other, traced):
     assert not traced
 
 
+@pytest.mark.slow
 def test_what_is_compiled_differs_is_compiled_anew(traced):
     train(units=4)
     for other in ({"units": 7}, {"momentum": 0.0}, {"nesterov": True}, {"optimizer": "adam"}):
@@ -110,7 +111,7 @@ def test_a_trained_model_stays_what_it_is():
     assert one.evaluate(DATA.test)["loss"] == pytest.approx(np.log(3), abs=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("recipe", [{"momentum": 0.7, "weight_decay": 1e-3, "clipnorm": 0.3}])
 @pytest.mark.parametrize("nesterov", [False, True])
 @pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])

@@ -258,6 +258,8 @@ def _by_pyav(source: Path | BinaryIO, name: str, why: str) -> Any:
         with av.open(str(source) if isinstance(source, Path) else source) as container:
             if not container.streams.audio:
                 raise InputError(f"{name}: holds no sound.")
+            if container.streams.audio[0].codec_context is None:
+                raise InputError(f"{name}: not readable as audio ({why}; FFmpeg: no decoder).")
             rate = container.streams.audio[0].rate
             form = av.AudioResampler(format="flt", layout="mono", rate=rate)
             parts, count = [], 0

@@ -202,6 +202,7 @@ TINY = {
 }
 
 
+@pytest.mark.slow
 def test_who_adds_better_becomes_the_champion_and_the_seed_alone_decides(store, command):
     def train(seed):
         result = command(cli, "rnn", **TINY, seed=seed)
@@ -254,6 +255,7 @@ def test_merit(better, worse):
     assert merit(*better) == merit(*better)
 
 
+@pytest.mark.slow
 def test_every_option_of_the_network_and_the_optimizer(store, command):
     options = {
         "cell": "gru",

@@ -10,6 +10,8 @@ from mlproject.har.commands import cli
 from records import text_of
 from tfnets import evidence
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sweeps")]
+
 SMALL = {"epochs": 2, "units": 4, "batch_size": 10}
 PEOPLE = ("ann", "ben", "cem", "dana", "eli", "fay")
 

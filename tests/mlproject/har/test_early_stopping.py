@@ -123,6 +123,7 @@ def test_the_alias_moves_only_to_a_better_model(run, shared_store, command):
     assert "trained on other data and may have seen these windows" in said
 
 
+@pytest.mark.nightly
 def test_a_champion_of_another_kind_stays(store, command, windows, tmp_path):
     with np.load(windows) as file:
         arrays = dict(file)
@@ -162,6 +163,7 @@ def test_a_model_that_does_not_say_how_it_was_trained(store, command, windows):
     assert str(result.exception).startswith("mine version 1 does not say how it was trained")
 
 
+@pytest.mark.nightly
 def test_a_configuration_needs_no_registered_model(store, command, windows):
     """Tables VI and VII of the report's runs 8 and 7 by one command; nothing is registered."""
     options = {"data": windows, "protocol": "report", "max_epochs": 3, "patience": 2}

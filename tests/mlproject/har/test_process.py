@@ -75,7 +75,6 @@ def test_one_command_does_the_whole_story_and_its_champion_serves(store, start, 
     np.testing.assert_allclose(np.sum(list(predictions.values()), axis=0), 1, rtol=1e-5)
 
 
-@pytest.mark.slow
 def test_a_worker_that_dies_and_ctrl_c(store, start, windows):
     """A dead worker's child ends as KILLED and runs again; Ctrl-C ends everything."""
     process = start(*SWEEP, "--data", str(windows), "--seeds", "1", "--epochs", "100000")
@@ -114,7 +113,7 @@ def test_a_worker_that_dies_and_ctrl_c(store, start, windows):
     assert errors == {"interrupted by SIGINT", "interrupted by SIGTERM"}
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_worker_that_is_frozen_does_not_finish_a_trial_twice(store, start, windows):
     """For longer than Dask waits: its trial runs again elsewhere, and then it wakes up."""
     words = ("--data", str(windows), "--seeds", "1", "--epochs", "3000")
@@ -155,7 +154,6 @@ def address_in(file):
         return None
 
 
-@pytest.mark.slow
 def test_a_cluster_by_hand_and_a_server_on_postgresql(store, start, windows, tmp_path):
     """The whole of ``har`` and a study through them, as docs/running.md says."""
     tls = tls_of_the_docs(tmp_path)
@@ -195,7 +193,6 @@ def test_a_cluster_by_hand_and_a_server_on_postgresql(store, start, windows, tmp
         assert aliases == {"best", "runner-up", "champion"}
 
 
-@pytest.mark.slow
 def test_no_cluster_at_an_address(start):
     addresses = (f"tcp://127.0.0.1:{free_port()}", "tls://127.0.0.1:1", "nonsense")
     started = [start(sys.executable, "-c", NO_SERVER.format(address=each)) for each in addresses]
@@ -206,6 +203,7 @@ def test_no_cluster_at_an_address(start):
         assert "Traceback" not in process.said
 
 
+@pytest.mark.nightly
 def test_no_cluster_where_one_is_said_to_be(store, start, windows, monkeypatch):
     address = f"tcp://127.0.0.1:{free_port()}"
     monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address)
@@ -215,7 +213,7 @@ def test_no_cluster_where_one_is_said_to_be(store, start, windows, monkeypatch):
     assert last.startswith(f"Error: the runs of a Dask cluster ({address}) need an MLflow server")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_scheduler_that_dies_is_one_true_line(store, start, windows, tmp_path):
     uri, _ = servers.mlflow_server(start, mlflow.get_tracking_uri(), tmp_path / "artifacts")
     file = tmp_path / "scheduler.json"
@@ -247,8 +245,13 @@ def test_a_scheduler_that_dies_is_one_true_line(store, start, windows, tmp_path)
     assert store.get_run(trained.info.run_id).info.status == "KILLED"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seconds", [0.0, 0.2, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0])
+NIGHTLY = [0.0, 0.2, 0.5, 1.0, 1.5, 3.0, 4.0, 6.0]
+
+
+@pytest.mark.race
+@pytest.mark.parametrize(
+    "seconds", [2.0, 5.0, *(pytest.param(s, marks=pytest.mark.nightly) for s in NIGHTLY)]
+)
 def test_a_signal_while_workers_start(store, start, windows, seconds):
     words = ("--data", str(windows), "--seeds", "1", "--epochs", "100000")
     process = start(*SWEEP, *words)

@@ -98,6 +98,7 @@ def test_figures_table_and_champion(run, result, shared_store):
     assert "Registered as har-rnn version 1. It is the first champion." in result.stdout
 
 
+@pytest.mark.nightly
 def test_the_same_search_tries_the_same_resumed_or_not(run, shared_store, windows, command):
     """Four trials, then five more: as the nine in one go; nothing is trained twice."""
     expected = {row["trial"]: row for row in rows_of(run)}

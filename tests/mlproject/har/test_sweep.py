@@ -25,7 +25,11 @@ from records import children_of, rows_of, text_of
 from tfnets.errors import InputError
 
 # All sweeps in one process, for they share a cluster.
-pytestmark = [pytest.mark.usefixtures("one_cluster"), pytest.mark.xdist_group("sweeps")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("one_cluster"),
+    pytest.mark.xdist_group("sweeps"),
+]
 
 # Run 8 of the report, and one that it does not have.
 SMALL = {"configurations": "30x100x0.1,20x5x0.1", "seeds": "42,7", "epochs": 2}

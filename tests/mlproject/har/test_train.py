@@ -239,6 +239,7 @@ def test_the_reports_protocol(store, command, windows):
     assert "validation" not in result.stdout
 
 
+@pytest.mark.slow
 def test_options_beat_the_protocol(store, command, windows):
     chosen = {"loss": "binary", "clipnorm": 0.5, "validation_fraction": 0.2, "learning_rate": 0.01}
     more = {"optimizer": "adam", "activation": "sigmoid", "initializer": "glorot"}
@@ -337,6 +338,7 @@ def test_a_loss_that_is_no_number_ends_the_run_as_failed(store, command, windows
 
 
 @pytest.mark.slow
+@pytest.mark.race
 def test_two_processes_that_log_the_same_data_at_once(store, command, windows, monkeypatch):
     """MLflow looks for the data set's entry, makes it, and fails if another was faster."""
     log_inputs = mlflow.MlflowClient.log_inputs

@@ -140,6 +140,7 @@ def test_recordings_that_a_model_cannot_be_judged_on(trained, command, folder, o
     assert newest().info.status == "FAILED"
 
 
+@pytest.mark.slow
 def test_classify_reads_standard_input_and_says_what_it_did_not_hear(trained, folder, tmp_path):
     sound = audio.read(folder / "no/a_nohash_0.wav").samples
     audio.write(tmp_path / "long.wav", (np.tile(sound, 3) * 32767).astype(np.int16))

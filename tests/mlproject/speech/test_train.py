@@ -346,6 +346,7 @@ def trained(monkeypatch):
     return results
 
 
+@pytest.mark.slow
 def test_options_reach_the_network_and_its_optimizer(store, command, trained):
     options = {"clips": 20, "epochs": 2, "batch_size": 7, "learning_rate": 0.003}
     result = command(cli, "gru", recurrent_bias=False, words="no,go", **options)

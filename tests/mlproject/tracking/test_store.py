@@ -4,7 +4,6 @@ import os
 import signal
 import sqlite3
 import sys
-import time
 
 import mlflow
 import pytest
@@ -35,6 +34,7 @@ def start(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.race
 def test_first_commands_that_come_at_once(start, tmp_path):
     processes = [start(sys.executable, "-c", ONE_RUN, str(n)) for n in range(3)]
     for number, process in enumerate(processes):
@@ -52,6 +52,7 @@ def test_first_commands_that_come_at_once(start, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.race
 def test_one_that_is_killed_while_it_makes_the_store_leaves_none(start, tmp_path):
     process = start(sys.executable, "-c", ONE_RUN, "0")
     (tmp_path / "go").touch()
@@ -100,7 +101,5 @@ def test_a_store_that_is_there_is_left_alone(tmp_path, monkeypatch):
     assert (tmp_path / "mlflow.db").read_bytes() == b"something"
     for uri in ("http://127.0.0.1:1", str(tmp_path / "runs"), "sqlite:///:memory:"):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-        started = time.monotonic()
         store.prepare()
-        assert time.monotonic() - started < 5
     assert environment.machine() == environment.machine()

@@ -192,6 +192,15 @@ def test_corrupt_files_are_refused(tmp_path, content):
         audio.read(path)
 
 
+def test_a_format_that_nobody_knows_is_refused(tmp_path):
+    """FFmpeg opens it, and has no decoder for it."""
+    head = bytearray(raw())
+    head[20:24] = b"\x00nan"  # the tag of the format, the number of channels
+    (tmp_path / "a.wav").write_bytes(head)
+    with pytest.raises(InputError, match=r"a\.wav: not readable as audio \(.*no decoder"):
+        audio.read(tmp_path / "a.wav")
+
+
 def test_an_empty_file_is_refused(tmp_path):
     (tmp_path / "a.wav").touch()
     with pytest.raises(InputError, match=r"a\.wav: the file is empty"):
