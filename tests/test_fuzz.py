@@ -176,7 +176,8 @@ LOADERS = {
 }
 
 # Those that read many files at each.
-EXAMPLES = {"motion sense": 25, "uci signals": 25, "uci labels": 25, "uci subjects": 25}
+EXAMPLES = dict.fromkeys(["motion sense", "uci signals", "uci labels", "uci subjects"], 25)
+EXAMPLES["wisdm"] = 50
 
 
 @pytest.mark.filterwarnings("default")  # what NumPy warns of, it does not raise for a user

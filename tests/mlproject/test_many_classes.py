@@ -21,7 +21,9 @@ TRAININGS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("task", "length"), [("speech", 90), ("har", 1)])
+@pytest.mark.parametrize(
+    ("task", "length"), [("speech", 90), pytest.param("har", 1, marks=pytest.mark.nightly)]
+)
 def test_a_training_with_many_classes(store, command, tmp_path, task, length):
     classes = [f"c{n} ".ljust(length, "x").strip() for n in range(130)]
     y = np.tile(np.arange(len(classes)), 10)

@@ -185,6 +185,7 @@ main(cli)
     ("method", "when", "status"),
     [("create_run", "after", "KILLED"), ("set_terminated", "before", "FINISHED")],
 )
+@pytest.mark.nightly
 def test_a_signal_while_a_run_starts_or_ends(store, start, method, when, status):
     process = start(sys.executable, "-c", BAD_MOMENT, method, when, "fc", *TINY)
     assert process.wait() == 128 + signal.SIGTERM
@@ -324,6 +325,7 @@ def test_ctrl_c_on_mlflow_run_leaves_nothing_running(store, start):
     assert run.data.tags["error"] == "interrupted by SIGINT"
 
 
+@pytest.mark.nightly
 def test_killing_mlflow_run_ends_its_training_too(store, start):
     process = start(*project(*LONG))
     wait_for(lambda: "epoch      1/" in process.said, "training", process)

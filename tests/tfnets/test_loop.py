@@ -90,7 +90,7 @@ TASKS = {
 
 
 @pytest.mark.parametrize("name", TASKS)
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_every_task_learns_a_batch_by_heart_as_it_is_executed(name):
     task, kind, shape, classes = TASKS[name]
     keras.utils.set_random_seed(0)

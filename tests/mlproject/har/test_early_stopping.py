@@ -185,6 +185,7 @@ def test_a_configuration_needs_no_registered_model(store, command, windows):
     assert not store.search_registered_models()
 
 
+@pytest.mark.nightly
 def test_a_configuration_is_registered_if_it_has_a_name(store, command, windows):
     options = {"data": windows, "configuration": "20x5x0.1", "max_epochs": 2}
     result = command(cli, "early-stopping", register_as="mine", **options)

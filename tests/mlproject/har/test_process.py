@@ -193,6 +193,7 @@ def test_a_cluster_by_hand_and_a_server_on_postgresql(store, start, windows, tmp
         assert aliases == {"best", "runner-up", "champion"}
 
 
+@pytest.mark.nightly
 def test_no_cluster_at_an_address(start):
     addresses = (f"tcp://127.0.0.1:{free_port()}", "tls://127.0.0.1:1", "nonsense")
     started = [start(sys.executable, "-c", NO_SERVER.format(address=each)) for each in addresses]
