@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import click
+import dask
 import distributed
+from distributed.system import memory_limit
 
 from mlproject.process import environment, signals
 from mlproject.process.imports import start_tensorflow
@@ -35,6 +37,13 @@ from mlproject.tracking import lifecycle, queries
 from mlproject.tracking.run import Run, RunReference
 from tfnets.dataset import Dataset
 from tfnets.errors import InputError, first_line
+from tfnets.progress import say
+
+# What TensorFlow, MLflow and a compiled network take, in bytes: in each worker, and here.
+_MEMORY = 1_200_000_000
+
+# Starting by fork would copy TensorFlow's locks without the threads that hold them.
+_DASK = {"distributed.worker.multiprocessing-method": "spawn"}
 
 # How long the trials have to end themselves after a signal, in seconds; on a busy machine
 # that is what an epoch takes.
@@ -161,14 +170,18 @@ def _local(stack: contextlib.ExitStack, trials: int) -> distributed.Client:
 
     Whoever reaches a scheduler can have any code run as its user. Loopback keeps other machines
     out, and a certificate that is made for this cluster, and is in no file that others can read,
-    the other users of this one.
+    the other users of this one. Memory is nobody's share: Dask would stop a worker that has less
+    than TensorFlow needs, and leave its trials waiting for good.
     """
+    n_workers = _workers(trials)
+    stack.enter_context(dask.config.set(_DASK))  # also for workers that replace others
     # What starts here never hears Ctrl-C, or workers would end before we tell them to; and no
     # signal comes between the cluster's start and its place on the stack.
     with signals.deferred(), signals.blocked():
         cluster = distributed.LocalCluster(
-            n_workers=min(environment.cpus(), trials),
+            n_workers=n_workers,
             threads_per_worker=1,
+            memory_limit=0,
             host="127.0.0.1",
             protocol="tls",
             security=distributed.Security.temporary(),
@@ -180,6 +193,18 @@ def _local(stack: contextlib.ExitStack, trials: int) -> distributed.Client:
         client = stack.enter_context(distributed.Client(cluster))
     stack.enter_context(_prepared(client))
     return client
+
+
+def _workers(trials: int) -> int:
+    """How many workers there are processors, trials and memory for; one at least."""
+    wanted, memory = min(environment.cpus(), trials), memory_limit()
+    enough = max(1, int(memory / _MEMORY) - 1)  # one for this process
+    if enough < wanted:
+        say(
+            f"{enough} of {wanted} workers: there are {memory / 1e9:.1f} GB of memory, and each "
+            f"worker takes {_MEMORY / 1e9:.1f}, as does this process"
+        )
+    return min(wanted, enough)
 
 
 class _Prepare(distributed.WorkerPlugin):

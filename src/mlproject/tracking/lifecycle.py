@@ -102,18 +102,16 @@ def start_run(
 
 def _start(tags: dict[str, str], parent: RunReference | None = None) -> mlflow.ActiveRun:
     waiting = os.environ.get("MLFLOW_RUN_ID")
+    # It belongs into its parent's experiment, whatever the environment names.
+    of_parent = (
+        {"experiment_id": parent.experiment_id, "parent_run_id": parent.id, "nested": True}
+        if parent
+        else {}
+    )
     try:
-        store.prepare()
-        if parent is None:
-            return mlflow.start_run(tags=tags, log_system_metrics=False)
-        # It belongs into its parent's experiment, whatever the environment names.
-        return mlflow.start_run(
-            experiment_id=parent.experiment_id,
-            parent_run_id=parent.id,
-            nested=True,
-            tags=tags,
-            log_system_metrics=False,
-        )
+        with store.without_strays(mlflow.get_tracking_uri()), outages.quick():
+            store.prepare()
+            return mlflow.start_run(tags=tags, log_system_metrics=False, **of_parent)
     except BaseException:
         if waiting:  # MLflow has forgotten it; it still has to be ended
             os.environ["MLFLOW_RUN_ID"] = waiting

@@ -24,6 +24,8 @@ _T = TypeVar("_T")
 # Silence that a line explains, in seconds, and the pause between two attempts.
 _SILENCE = 10.0
 PAUSE = 1.0
+# How long each of MLflow's attempts waits for an answer at a command's start, in seconds.
+_ANSWER = 20
 
 # We try again ourselves, and say so: MLflow's own attempts are 12 minutes of silence.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -67,6 +69,24 @@ def patience() -> float:
         if 0 <= float(text) < threading.TIMEOUT_MAX:
             return float(text)
     raise InputError(f"TFNETS_PATIENCE is {text!r}; expected a number of seconds, 0 or more.")
+
+
+@contextlib.contextmanager
+def quick() -> Iterator[None]:
+    """A block in which a server that never answers is given up after a minute.
+
+    MLflow waits two minutes, three times; later that is right, for a large file may take as long.
+    A user's own MLFLOW_HTTP_REQUEST_TIMEOUT is kept.
+    """
+    name = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = str(_ANSWER)
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
 
 
 class GaveUpError(MlflowException):

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -314,8 +313,4 @@ def _place(key: str) -> str:
 
 def current_store() -> str:
     """The tracking URI, as one that means the same in any folder."""
-    uri = mlflow.get_tracking_uri()
-    kind, slashes, path = uri.partition(":///")
-    if kind == "sqlite" and slashes and path and not os.path.isabs(path):
-        return f"{kind}{slashes}{Path.cwd() / path}"
-    return uri
+    return store.absolute(mlflow.get_tracking_uri())

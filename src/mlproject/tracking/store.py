@@ -6,8 +6,11 @@ import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import mlflow
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from tfnets.errors import InputError, first_line
 
@@ -25,7 +28,7 @@ _PASSWORD = re.compile(r"(://[^/@:]*:)[^/@]*@")
 def check() -> None:
     """Raises InputError if the store is a sqlite file that is not there: reading makes none."""
     uri = mlflow.get_tracking_uri()
-    path = _sqlite_file(uri)
+    path = sqlite_file(uri)
     if path is not None and not path.exists():
         raise InputError(
             f"there is no store at {shown(uri)}; train something first, such as tfnets har rnn, "
@@ -44,7 +47,7 @@ def prepare() -> None:
         InputError: If the store's folder is not there or nothing can be written to it.
     """
     uri = mlflow.get_tracking_uri()
-    path = _sqlite_file(uri)
+    path = sqlite_file(uri)
     if path is None:
         return
     if path.is_dir():  # MLflow would try for a minute and a half
@@ -59,8 +62,9 @@ def prepare() -> None:
                 return
             with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
                 new = Path(folder) / "new.db"
-                client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{new}")
-                client.search_experiments(max_results=1)
+                with without_strays(_uri_of(new)):
+                    client = mlflow.MlflowClient(tracking_uri=_uri_of(new))
+                    client.search_experiments(max_results=1)
                 _name(new, path)
     except Exception as error:  # SQLAlchemy, sqlite and the file system have their own
         reason = getattr(error, "strerror", None) or first_line(error)
@@ -71,7 +75,7 @@ def prepare() -> None:
 
 def is_local() -> bool:
     """Whether the store is a sqlite file, which only processes with the same disk can use."""
-    return _sqlite_file(mlflow.get_tracking_uri()) is not None
+    return sqlite_file(mlflow.get_tracking_uri()) is not None
 
 
 def shown(uri: str | None = None) -> str:
@@ -81,7 +85,7 @@ def shown(uri: str | None = None) -> str:
 
 def refuse_missing(uri: str) -> None:
     """Raises InputError for a sqlite store that is not there, which MLflow would make anew."""
-    path = _sqlite_file(uri)
+    path = sqlite_file(uri)
     if path is not None and not path.is_file():
         raise InputError(f"there is no store at {shown(uri)}; {path} is not a file.")
 
@@ -97,11 +101,76 @@ def _name(new: Path, path: Path) -> None:
             new.rename(path)
 
 
-def _sqlite_file(uri: str) -> Path | None:
-    kind, slashes, path = uri.partition(":///")
-    if kind != "sqlite" or not slashes or not path or path.startswith((":memory:", "file:")):
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a sqlite store; None for any other store, and for one in memory.
+
+    A URI is no path: SQLAlchemy, which MLflow opens it with, decodes its percent signs, and the
+    options behind the question mark are not part of it.
+
+    Raises:
+        InputError: If it is a path of Windows, which would become a strange name here.
+    """
+    url = _parsed(uri)
+    if url is None or not url.database:
         return None
-    return Path(path.partition("?")[0])
+    path = url.database
+    if path.startswith("file:"):  # sqlite's own URI, encoded once more
+        path = unquote(re.sub(r"^file:(//[^/]*(?=/))?", "", path))
+    if path == ":memory:" or url.query.get("mode") == "memory":
+        return None
+    if os.name == "posix" and re.match(r"[A-Za-z]:[\\/]", path):
+        raise InputError(
+            f"the store is {shown(uri)}, a path of Windows; expected one of this machine, such as "
+            "sqlite:////home/me/mlflow.db."
+        )
+    return Path(path)
+
+
+def absolute(uri: str) -> str:
+    """A store's URI that means the same in any folder."""
+    path, url = sqlite_file(uri), _parsed(uri)
+    if path is None or url is None or path.is_absolute():
+        return uri
+    whole = str(Path.cwd() / path)
+    if url.database is not None and url.database.startswith("file:"):
+        whole = f"file:{quote(whole)}"
+    options = uri.partition("?")[2]
+    return f"{url.drivername}:///{_encoded(whole)}" + (f"?{options}" if options else "")
+
+
+@contextlib.contextmanager
+def without_strays(uri: str) -> Iterator[None]:
+    """Removes the empty folders that MLflow makes where it takes an encoded URI for a path."""
+    literal = uri.removeprefix("sqlite:///").partition("?")[0]
+    strays = []
+    if "%" in literal:
+        strays = [folder for folder in Path(literal).parents if not folder.exists()]
+    try:
+        yield
+    finally:
+        for folder in strays:  # the innermost first
+            with contextlib.suppress(OSError):  # not there, or somebody else's by now
+                folder.rmdir()
+
+
+def _parsed(uri: str) -> URL | None:
+    """The parts of a sqlite URI; None for any other."""
+    if not uri.startswith("sqlite"):
+        return None
+    try:
+        url = make_url(uri)
+    except (ArgumentError, ValueError):  # MLflow will say what is wrong with it
+        return None
+    return url if url.get_backend_name() == "sqlite" and not url.host else None
+
+
+def _uri_of(path: Path) -> str:
+    return f"sqlite:///{_encoded(str(path))}"
+
+
+def _encoded(path: str) -> str:
+    """A path as part of a URI: what would be read in another way, and nothing else."""
+    return path.replace("%", "%25").replace("?", "%3F")
 
 
 @contextlib.contextmanager

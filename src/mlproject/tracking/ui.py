@@ -1,9 +1,11 @@
 """Where MLflow's UI shows a run."""
 
+import shlex
 from pathlib import Path
 
 import mlflow
 
+from mlproject.tracking import store
 from mlproject.tracking.run import Run
 from mlproject.tracking.views import VIEWS
 
@@ -16,7 +18,7 @@ def ui_lines(current: Run) -> tuple[str, str]:
         place += f"&viewStateShareKey={view.key}"
     if uri.startswith("http"):
         return "", f"{uri.rstrip('/')}{place}"
-    default = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
-    command = "mlflow ui" if uri in (default, "sqlite:///mlflow.db") else ""
-    command = command or f"mlflow ui --backend-store-uri {uri}"
+    path = store.sqlite_file(uri)
+    is_default = path is not None and Path.cwd() / path == Path.cwd() / "mlflow.db"
+    command = "mlflow ui" if is_default else f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
     return command, f"http://127.0.0.1:5000{place}"

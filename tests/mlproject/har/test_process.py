@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import servers
+from mlproject.process import environment
 from processes import free_port, serve, wait_for
 from records import children_of
 
@@ -111,6 +112,22 @@ def test_a_worker_that_dies_and_ctrl_c(store, start, windows):
     assert len(runs(store)) == 4
     errors = {run.data.tags["error"] for run in runs(store) if run.info.run_id != one.info.run_id}
     assert errors == {"interrupted by SIGINT", "interrupted by SIGTERM"}
+
+
+def test_a_sweep_where_a_core_has_little_memory_and_dask_is_set_otherwise(store, start, windows):
+    """What a container's limit does, ulimit does here: Dask reads both."""
+    users = {"MULTIPROCESSING_METHOD": "fork", "MEMORY__TERMINATE": "0.1", "MEMORY__PAUSE": "0.05"}
+    process = start(
+        *("bash", "-c", 'ulimit -m 1000000; exec "$0" "$@"', *SWEEP),
+        *("--data", str(windows), "--seeds", "1", "--epochs", "2"),
+        **{f"DASK_DISTRIBUTED__WORKER__{name}": value for name, value in users.items()},
+    )
+    assert process.wait() == 0, process.said
+    assert "Traceback" not in process.said
+    (line,) = [line for line in process.said.splitlines() if "workers" in line]
+    cores = min(2, environment.cpus())
+    assert line.startswith(f"1 of {cores} workers: there are 1.0 GB of memory, and each")
+    assert len(trials(store, "FINISHED")) == 2
 
 
 @pytest.mark.nightly

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -336,3 +337,28 @@ def test_an_address_where_nothing_is_is_refused_at_once(monkeypatch):
     finally:
         mlflow.set_tracking_uri(None)
     assert "tried for" not in str(caught.value)
+
+
+@pytest.mark.parametrize("by_the_user", [False, True])
+def test_a_server_that_takes_the_call_and_never_answers(monkeypatch, capsys, by_the_user):
+    """As behind many a firewall: without a limit it is six minutes of silence."""
+    monkeypatch.setattr(outages, "_SILENCE", 0.5)
+    if by_the_user:
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    else:
+        monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
+        monkeypatch.setattr(outages, "_ANSWER", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        mlflow.set_tracking_uri(uri)
+        try:
+            with (
+                pytest.raises(InputError, match=f"cannot start a run at {uri}: .*[Tt]ime"),
+                start_run("r", task="speech", stage="train", options={}),
+            ):
+                pass
+        finally:
+            mlflow.set_tracking_uri(None)
+    assert f"waiting for {uri}: no answer; Ctrl-C ends the run" in capsys.readouterr().err
+    assert os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT") == ("1" if by_the_user else None)

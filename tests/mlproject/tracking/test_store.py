@@ -4,9 +4,13 @@ import os
 import signal
 import sqlite3
 import sys
+from pathlib import Path
 
 import mlflow
 import pytest
+import sqlalchemy
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlproject.process import environment
 from mlproject.tracking import lifecycle, store
@@ -103,3 +107,65 @@ def test_a_store_that_is_there_is_left_alone(tmp_path, monkeypatch):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
         store.prepare()
     assert environment.machine() == environment.machine()
+
+
+ADDRESSES = {
+    "sqlite:///{0}/mlflow.db": "mlflow.db",
+    "sqlite:///{0}/My Project.db": "My Project.db",
+    "sqlite:///{0}/My%20Project.db": "My Project.db",
+    "sqlite:///{0}/%C3%9Cbung.db": "Übung.db",
+    "sqlite:///{0}/50%25 #1.db": "50% #1.db",
+    "sqlite:///{0}/really%3F.db?timeout=30": "really?.db",
+    "sqlite+pysqlite:///{0}/a+b.db?timeout=30": "a+b.db",
+    "sqlite:///file:{0}/a%2520b.db?uri=true": "a b.db",
+    "sqlite:///file://{0}/c.db?uri=true&mode=rwc": "c.db",
+    "sqlite:///relative%20one.db": "relative one.db",
+    "sqlite:///file:relative.db?uri=true": "relative.db",
+}
+
+
+@pytest.mark.parametrize(("uri", "name"), ADDRESSES.items())
+def test_the_file_of_an_address_is_the_one_that_sqlite_opens(uri, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    uri = uri.format(tmp_path)
+    for address in (uri, store.absolute(uri)):
+        engine = sqlalchemy.create_engine(address)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS t (n)")
+        engine.dispose()
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+        assert tmp_path / store.sqlite_file(address) == tmp_path / name
+    monkeypatch.chdir("/")  # a worker's folder
+    assert store.sqlite_file(store.absolute(address)) == tmp_path / name
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true", "http://h:5000",
+     "postgresql://u@h/x", "sqlite:///file::memory:?uri=true", "./mlruns", "sqlite"],
+)  # fmt: skip
+def test_what_has_no_file(uri):
+    assert store.sqlite_file(uri) is None
+    assert store.absolute(uri) == uri
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
+def test_a_path_survives_its_address(name):
+    path = Path("/") / name
+    assert store.sqlite_file(store._uri_of(path)) == path
+    assert sqlalchemy.make_url(store._uri_of(path)).database == str(path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there it is a path")
+def test_a_drive_of_windows_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for uri in (r"sqlite:///C:\Users\me\mlflow.db", "sqlite:///d:/mlflow.db"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        with (
+            pytest.raises(
+                InputError, match=r"the store is sqlite:.*, a path of Windows; expected"
+            ),
+            lifecycle.start_run("r", task="speech", stage="train", options={}),
+        ):
+            pass
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,27 @@
+"""Whether numbers are probabilities."""
+
+import numpy as np
+
+# What makes probabilities of a network's last values, and whether they sum to 1.
+KINDS = {"softmax": True, "sigmoid": False}
+
+# How far float32 sums over many classes may be from 1.
+_CLOSE = 1e-3
+
+
+def fault(outputs: np.ndarray, kind: str = "softmax") -> str:
+    """Says why outputs are no probabilities; empty if they are.
+
+    Args:
+        outputs: ``(..., classes)``.
+        kind: ``"softmax"``: over the classes they sum to 1; ``"sigmoid"``: each for itself.
+    """
+    if not outputs.size or not np.isfinite(outputs).all():  # others say what is wrong then
+        return ""
+    if outputs.min() < 0 or outputs.max() > 1 + _CLOSE:
+        return f"they lie between {outputs.min():.4g} and {outputs.max():.4g}"
+    sums = outputs.sum(axis=-1, dtype=np.float64).ravel()
+    furthest = sums[np.abs(sums - 1).argmax()]
+    if KINDS[kind] and abs(furthest - 1) > _CLOSE:
+        return f"those of a sample sum to {furthest:.4g}"
+    return ""
