@@ -32,10 +32,14 @@ def check(callback: object) -> None:
         )
     hooks = [hook for hook in dir(keras.callbacks.Callback) if hook.startswith("on_")]
     own = {hook for hook in hooks if not _is_default(callback, hook)}
-    if own and all("batch" in hook for hook in own):
+    # Keras' own have them for save_freq and the like, which is refused above.
+    batches = {hook for hook in own if "batch" in hook and not _is_of_keras(callback, hook)}
+    if not batches and own and all("batch" in hook for hook in own):
+        batches = own
+    if batches:
         more = "; a loss that is no number ends the training anyway" if "NaN" in name else ""
         raise InputError(
-            f"callback {name} works on batches ({', '.join(sorted(own))}), and there are none "
+            f"callback {name} works on batches ({', '.join(sorted(batches))}), and there are none "
             f"to see: one call makes many steps{more}."
         )
 
@@ -44,6 +48,10 @@ def _is_default(callback: keras.callbacks.Callback, hook: str) -> bool:
     """Whether a callback leaves a hook as Keras' base class has it."""
     function = getattr(callback, hook)
     return getattr(function, "__func__", function) is getattr(keras.callbacks.Callback, hook)
+
+
+def _is_of_keras(callback: keras.callbacks.Callback, hook: str) -> bool:
+    return getattr(callback, hook).__module__.partition(".")[0] == "keras"
 
 
 class EpochProgress(keras.callbacks.Callback):
@@ -136,11 +144,14 @@ class Called:
 
     def __enter__(self) -> "Called":
         self._model.stop_training = False
+        self._before = getattr(self._model, "optimizer", None)  # of a compiled model
         self._model.optimizer = self._optimizer
         return self
 
     def __exit__(self, *exception) -> None:
         del self._model.optimizer  # or it would be saved with the model
+        if self._before is not None:
+            self._model.optimizer = self._before
         for each in self._all:
             if isinstance(each, EpochProgress):  # after an error nobody else ends its bar
                 each.close()

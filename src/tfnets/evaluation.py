@@ -11,8 +11,10 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from tfnets import calibration, programs
+from tfnets import calibration, losses, programs
 from tfnets.dataset import Split
+from tfnets.errors import InputError
+from tfnets.probabilities import fault
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,14 @@ def evaluate(
         classes: Class names.
         batch_size: How many samples are computed at once.
         temperature: At which its probabilities are exported.
+
+    Raises:
+        InputError: If the model does not answer with probabilities.
     """
     probabilities = programs.predict(model, split.x, batch_size)
+    why = fault(probabilities)
+    if why:
+        raise InputError(f"the outputs of model {model.name!r} are no probabilities: {why}.")
     if temperature != 1:
         probabilities = calibration.scaled(probabilities, temperature)
     return of_probabilities(probabilities, split, classes)
@@ -74,7 +82,7 @@ def of_probabilities(
     predicted = probabilities.argmax(axis=1)
     true = probabilities[np.arange(len(split)), split.y].astype(np.float64)
     metrics = {
-        "loss": float(-np.log(np.clip(true, 1e-7, None)).mean()),
+        "loss": float(-np.log(np.clip(true, losses.TINY, None)).mean()),
         "accuracy": float((predicted == split.y).mean()),
         "ece": calibration.calibration_error(probabilities, split.y),
     }

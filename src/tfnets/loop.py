@@ -157,14 +157,22 @@ class Loop:
                     f"layer {layer.name!r} normalises over the batch, which is padded here; "
                     "train such a model with model.fit."
                 )
+            if getattr(layer, "activity_regularizer", None) is not None:
+                raise InputError(
+                    f"layer {layer.name!r} has an activity_regularizer, which is not minimised "
+                    "here; train it with model.fit."
+                )
+        self._refuse_losses()
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            raise InputError(
+                "the optimizer scales the loss, which is not done here; give the one inside."
+            )
+
+    def _refuse_losses(self) -> None:
         if self.model.losses:
             raise InputError(
                 f"model {self.model.name!r} has losses of its own (regularisation), which are "
                 "not minimised here; train it with model.fit."
-            )
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            raise InputError(
-                "the optimizer scales the loss, which is not done here; give the one inside."
             )
 
     def epoch(self, x: tf.Tensor, y: tf.Tensor, order: np.ndarray) -> dict[str, float]:
@@ -259,6 +267,7 @@ class Loop:
         """Weighted sums of losses and metrics, and the gradients of the former."""
         with tf.GradientTape() as tape:
             outputs = self.model(x, training=True)
+            self._refuse_losses()  # what a layer has added while it was called
             sums = self._sums(y, outputs, weight)
         variables = [variable.value for variable in self.model.trainable_variables]
         gradients = [tf.convert_to_tensor(g) for g in tape.gradient(sums[0], variables)]
@@ -296,7 +305,9 @@ def _activation(model: keras.Model) -> str | None:
     if isinstance(layer, keras.layers.Softmax):
         return "softmax"
     activation = getattr(layer, "activation", None)
-    return keras.activations.serialize(activation) if callable(activation) else None
+    if getattr(activation, "__module__", "").partition(".")[0] != "keras":
+        return None  # a user's own, which may be called as one of Keras'
+    return keras.activations.serialize(activation)
 
 
 def _traced(function: Callable, xla: bool) -> Callable:

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 # The smallest number whose logarithm float32 has without losing digits.
-_TINY = float(np.finfo(np.float32).tiny)
+TINY = float(np.finfo(np.float32).tiny)
 
 
 def log_of(outputs: tf.Tensor) -> tf.Tensor:
@@ -27,7 +27,7 @@ def log_of(outputs: tf.Tensor) -> tf.Tensor:
         return -tf.nn.softplus(-logits)
     if activation == "Softmax":
         return tf.nn.log_softmax(logits)
-    return tf.math.log(tf.maximum(outputs, _TINY))
+    return tf.math.log(tf.maximum(outputs, TINY))
 
 
 def log_of_rest(outputs: tf.Tensor) -> tf.Tensor:

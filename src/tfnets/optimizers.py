@@ -274,6 +274,14 @@ def form(optimizer: keras.optimizers.Optimizer) -> str | None:
     return f"{type(optimizer).__name__} {sorted(config.items())}"
 
 
+def constants(optimizer: keras.optimizers.Optimizer) -> str:
+    """What a compiled step has of any optimizer as constants: all but its rate's value."""
+    rate = optimizer._learning_rate
+    config = {k: v for k, v in optimizer.get_config().items() if k != "learning_rate"}
+    scheduled = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
+    return f"{id(rate) if scheduled else 'a variable'} {sorted(config.items(), key=str)}"
+
+
 def with_variables(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
     """An optimizer of the same :func:`form`, whose numbers are variables.
 

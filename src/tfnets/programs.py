@@ -7,16 +7,19 @@ trained. What is trained is copied in, and out again, weights and optimizer stat
 that may differ between trainings (seed, learning rate, momentum, weight decay, norm of clipping,
 length of the schedule) are variables of the program.
 
-Networks are the same if Keras serialises them alike, initial weights and names left out, and all
-their parts come from Keras or tfnets. Any other network, whose code may do what its configuration
-does not say, is compiled anew each time.
+This is for networks of tfnets' own builders only, as they were built, and for objectives of its
+own functions: of them the configuration says all. It does not say what a layer has adapted to,
+what is frozen or constrained, or which of two functions of one name is meant. So any other network
+is compiled for itself and trained itself.
 """
 
 import contextlib
+import functools
 import json
 import random
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,10 +30,35 @@ import tensorflow as tf
 from tfnets import optimizers
 from tfnets.loop import Execution, Loop, Objective
 
-_PACKAGES = ("keras", "tfnets")
+# Networks of tfnets' own builders, with their parts when they were built.
+_built: "weakref.WeakKeyDictionary[keras.Model, tuple]" = weakref.WeakKeyDictionary()
 
 # So many compiled programs are kept that nobody uses.
 _MOST = 64
+
+
+def built(model: keras.Model) -> keras.Model:
+    """Declares that a network is what its configuration says, and returns it."""
+    _built[model] = _parts(model)
+    return model
+
+
+def _parts(model: keras.Model) -> tuple:
+    """What a step depends on besides the configuration and the values of variables."""
+    return tuple(
+        (
+            id(layer),
+            layer.trainable,
+            tuple((id(v), v.trainable, v.constraint, v.regularizer) for v in layer.variables),
+            tuple((name, id(value)) for name, value in vars(layer).items() if callable(value)),
+        )
+        for layer in model._flatten_layers(include_self=False)
+    )
+
+
+def is_as_built(model: keras.Model) -> bool:
+    """Whether a network is one of tfnets' own builders and has only had its weights changed."""
+    return model in _built and _built[model] == _parts(model)
 
 
 class Program:
@@ -38,11 +66,21 @@ class Program:
 
     Args:
         loop: What is compiled.
-        own: Whether its network and optimizer are copies; else they are those that are trained.
+        form: That of the optimizer (:func:`tfnets.optimizers.form`), if network and optimizer are
+            copies of its own; None if they are those that are trained.
     """
 
-    def __init__(self, loop: Loop, own: bool):
-        self.loop, self.own = loop, own
+    def __init__(self, loop: Loop, form: str | None = None):
+        self.loop, self.own, self._form = loop, form is not None, form
+        self._state: tuple | None = None
+
+    def is_current(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> bool:
+        """Whether it still does what a model and an optimizer say, which callbacks may change."""
+        if self.own:  # numbers are copied in
+            return optimizers.form(optimizer) == self._form and is_as_built(model)
+        state = _parts(model), optimizers.constants(optimizer)
+        self._state = self._state or state
+        return self._state == state
 
     def load(
         self, model: keras.Model, optimizer: keras.optimizers.Optimizer | None = None
@@ -102,16 +140,17 @@ def program(
         InputError: As for :class:`tfnets.loop.Loop`.
     """
     network, steps = _configuration(model), optimizers.form(optimizer)
-    if network is None or steps is None:
-        yield Program(Loop(model, optimizer, objective, batch_size, execution), own=False)
+    if network is None or steps is None or not _is_ours(objective):
+        yield Program(Loop(model, optimizer, objective, batch_size, execution))
         return
 
     def make() -> Program:
         copy, like = _copy_of(model, network), optimizers.with_variables(optimizer)
-        return Program(Loop(copy, like, objective, batch_size, execution), own=True)
+        return Program(Loop(copy, like, objective, batch_size, execution), steps)
 
-    # Objectives are the same if they are one object: functions cannot be compared.
-    key = (_text(network), steps, _Same(objective), batch_size, execution)
+    # The same are objectives that are one object of the same functions; these cannot be compared.
+    counted = tuple((name, _Same(function)) for name, function in objective.metrics.items())
+    key = (_text(network), steps, _Same(objective), counted, batch_size, execution)
     with _programs.take(key, make) as one:
         optimizer.build(model.trainable_variables)
         yield one
@@ -164,38 +203,30 @@ def _copy(source: Any, target: Any) -> None:
         other.assign(one.value)
 
 
+def _is_ours(objective: Objective) -> bool:
+    """Whether an objective computes what tfnets' own functions say, and nothing of a user's."""
+
+    def is_ours(part: Any) -> bool:
+        if isinstance(part, functools.partial):
+            return all(map(is_ours, (part.func, *part.args, *part.keywords.values())))
+        return not callable(part) or part.__module__.partition(".")[0] == "tfnets"
+
+    return all(map(is_ours, (objective.loss, *objective.metrics.values())))
+
+
 def _configuration(model: keras.Model) -> dict | None:
     """What Keras serialises of a model, without initial weights; None if that may not be all."""
-    for part in (model, *getattr(model, "layers", ())):
-        if type(part).__module__.partition(".")[0] not in _PACKAGES:
-            return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about lambdas, which are refused below
-            whole = keras.saving.serialize_keras_object(model)
-    except (NotImplementedError, TypeError, ValueError):
+    if not is_as_built(model):
         return None
-    return _without_start(whole) if _says_all(whole) else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _without_start(keras.saving.serialize_keras_object(model))
 
 
 def _text(configuration: dict) -> str:
     """A configuration without the model's own name, which Keras numbers where nobody gives one."""
     inside = {name: value for name, value in configuration["config"].items() if name != "name"}
     return json.dumps(configuration | {"config": inside})
-
-
-def _says_all(part: Any) -> bool:
-    if isinstance(part, dict):
-        if part.get("class_name") in ("Lambda", "__lambda__"):
-            return False
-        module = part.get("module")
-        if isinstance(module, str) and module.partition(".")[0] not in _PACKAGES:
-            return False
-        package = part.get("registered_name")
-        if isinstance(package, str) and ">" in package and not package.startswith("tfnets>"):
-            return False
-        return all(map(_says_all, part.values()))
-    return all(map(_says_all, part)) if isinstance(part, list | tuple) else True
 
 
 def _without_start(part: Any) -> Any:

@@ -1,5 +1,6 @@
 """What follows from a seed: random numbers of the process, initial weights of a network."""
 
+import contextlib
 import functools
 import itertools
 import random
@@ -23,7 +24,8 @@ def set_all(seed: int) -> None:
 
     TensorFlow also forgets what it has prepared of every compiled function, for there could be
     seeds in it. To prepare it again takes time, and a megabyte that is never freed. So that is
-    left out where no operation's seed has been drawn since the last seeding.
+    left out where no operation's seed has been drawn since the last seeding, and only networks of
+    tfnets were trained (:func:`expect_operations_with_seeds`).
 
     Args:
         seed: From 0 to 2^32 - 1.
@@ -39,6 +41,29 @@ def set_all(seed: int) -> None:
     else:
         keras.utils.set_random_seed(seed)
     _drawn_from[:] = state._rng, state._rng.getstate()
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """A block after which Python, NumPy and Keras draw what they would have drawn without it."""
+    names = "global_random_seed", GLOBAL_SEED_GENERATOR
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002 (the process's own)
+    of_keras = [global_state.get_global_attribute(name) for name in names]
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        for name, value in zip(names, of_keras, strict=True):
+            global_state.set_global_attribute(name, value)
+
+
+def expect_operations_with_seeds() -> None:
+    """Says that code of a user's ran, whose operations may have seeds of their own.
+
+    TensorFlow counts what each has drawn; the next seeding makes them begin anew.
+    """
+    _drawn_from[:] = None, None
 
 
 def initializers(kinds: Mapping[str, Kind], seed: int | None) -> Callable[..., dict]:

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfnets import optimizers, programs, seeds
+from tfnets import optimizers, probabilities, programs, seeds
 from tfnets.callbacks import Called, EpochProgress, check
 from tfnets.dataset import Dataset, Split, Stream, Varied
 from tfnets.errors import InputError
@@ -183,6 +183,7 @@ class Trained:
         return next(n for n, accuracy in enumerate(accuracies, 1) if accuracy >= enough)
 
 
+@seeds.kept()
 def train(
     build: Callable[[], keras.Model],
     data: Dataset,
@@ -197,7 +198,8 @@ def train(
 ) -> Trained:
     """Trains a network by the recipe.
 
-    The same arguments give the same weights to the bit on the same machine.
+    The same arguments give the same weights to the bit on the same machine. The random generators
+    of the process (Python, NumPy, Keras) are as they were afterwards.
     TensorFlow's CPU kernels that are used here are deterministic as they are; on a GPU
     its deterministic kernels are switched on, for this process and for good.
 
@@ -245,7 +247,10 @@ def train(
     started = time.perf_counter()
     seeds.set_all(recipe.seed)
     model = build()
+    if not programs.is_as_built(model):
+        seeds.expect_operations_with_seeds()
     _check_labels(data, model)
+    _check_outputs(data, model, objective)
     optimizer = recipe.build_optimizer(len(data.train) if isinstance(data.train, Split) else None)
     program_of = functools.partial(
         programs.program, model, optimizer, objective, recipe.batch_size, execution or Execution()
@@ -290,7 +295,12 @@ def train(
             before = called.seconds
             called.epoch_begin(epoch)
             epoch_started += called.seconds - before
-            program.load(model, optimizer)  # which callbacks may have changed
+            # Which callbacks may have changed.
+            if not program.is_current(model, optimizer):
+                program = _anew(model, optimizer, objective, recipe, execution)
+                loop = program.loop
+                program.is_current(model, optimizer)
+            program.load(model, optimizer)
             metrics = _named("train", loop.epoch(*drawn))
             for name, split in samples.items():
                 metrics |= _named(name, loop.evaluate(*split))
@@ -310,6 +320,34 @@ def train(
         return program_of() if program.own else contextlib.nullcontext(program)
 
     return Trained(model, optimizer, history, best, seconds, drawing, start, again)
+
+
+def _anew(
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    objective: Objective,
+    recipe: Recipe,
+    execution: Execution | None,
+) -> Program:
+    """A program for a model or an optimizer that a callback has changed in the middle.
+
+    Raises:
+        InputError: If the optimizer keeps nothing for what is trained now.
+    """
+    known = {id(variable) for variable in optimizer._trainable_variables}
+    new = [v.path for v in model.trainable_variables if id(v) not in known]
+    if new:
+        raise InputError(
+            f"{', '.join(new)} became trainable during the training; what is frozen for a while "
+            "must be trainable when it starts."
+        )
+    if getattr(optimizer, "momentum", 0) and not getattr(optimizer, "momentums", True):
+        raise InputError(
+            f"momentum became {optimizer.momentum} during the training; it must be above 0 from "
+            "the start."
+        )
+    loop = Loop(model, optimizer, objective, recipe.batch_size, execution or Execution())
+    return Program(loop)
 
 
 def _from_start(loop: Loop, drawn: tuple, samples: dict[str, tuple]) -> tuple[Metrics, Metrics]:
@@ -342,6 +380,23 @@ def _check_labels(data: Dataset, model: keras.Model) -> None:
                 f"{split.y.max()}; expected whole numbers from 0 to {classes - 1}, one for each "
                 f"output of {model.name}."
             )
+
+
+def _check_outputs(data: Dataset, model: keras.Model, objective: Objective) -> None:
+    """Raises InputError if the loss needs probabilities and some samples' outputs are none.
+
+    What a network ends with says little: logits can come from a model inside, be reshaped or added
+    up. For networks of tfnets it is known.
+    """
+    if objective.outputs not in probabilities.KINDS or programs.is_as_built(model):
+        return
+    x = next(iter(data.splits.values())).x[:16]
+    why = probabilities.fault(np.asarray(model(x, training=False)), objective.outputs)
+    if why:
+        raise InputError(
+            f"the outputs of model {model.name!r} are no probabilities: {why}; the loss is a "
+            f"formula on those of {objective.outputs}."
+        )
 
 
 def _training_samples(

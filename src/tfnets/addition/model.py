@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import layers
 from keras.initializers import GlorotUniform, Orthogonal, RandomNormal, RandomUniform
 
-from tfnets import keras_settings, parameters
+from tfnets import keras_settings, parameters, programs
 from tfnets.addition.data import check_base
 from tfnets.errors import InputError
 from tfnets.layers import CELLS
@@ -142,7 +142,7 @@ def build(
             **form,
         )(x)
     outputs = layers.Dense(base, name="logits", **start("kernel", "bias"))(x)
-    return keras.Model(inputs, outputs, name=f"addition_{cell}")
+    return programs.built(keras.Model(inputs, outputs, name=f"addition_{cell}"))
 
 
 def of_torch(state_dict: Mapping[str, Any]) -> tuple[dict, dict[str, np.ndarray]]:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import layers
 from keras.initializers import GlorotUniform, Orthogonal, RandomUniform
 
-from tfnets import keras_settings, losses, parameters
+from tfnets import keras_settings, losses, parameters, programs
 from tfnets.errors import InputError
 from tfnets.export import Finite, by_class
 from tfnets.layers import CELLS
@@ -207,7 +207,7 @@ def build(
     outputs = layers.Dense(
         num_classes, activation=activation, name="scores", **start("kernel", "bias")
     )(x)
-    return keras.Model(inputs, outputs, name=f"har_{cell}")
+    return programs.built(keras.Model(inputs, outputs, name=f"har_{cell}"))
 
 
 def execution(cell: str = "rnn", batch_size: int = 30) -> Execution:

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from tfnets import keras_settings
+from tfnets import keras_settings, programs
 from tfnets.errors import InputError
 from tfnets.export import Temperature, by_class
 from tfnets.layers import GRU, FixedLength
@@ -98,7 +98,7 @@ def build(
         x = layers.Dense(128, activation="relu", name=f"dense_{number + 1}", **start)(x)
     start = _start(initializer, x.shape[-1])
     outputs = layers.Dense(num_classes, activation="softmax", name="probabilities", **start)(x)
-    return keras.Model(inputs, outputs, name=f"speech_{model}")
+    return programs.built(keras.Model(inputs, outputs, name=f"speech_{model}"))
 
 
 def model_of(state_dict: Mapping[str, Any], *, skip: str | Sequence[str] = ()) -> str:
