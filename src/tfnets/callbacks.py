@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from tfnets.training import Metrics, Recipe
 
 
+# Options of callbacks (Keras', MLflow's, those of Weights & Biases) that say how often they act.
+_EVERY = ("save_freq", "update_freq", "log_freq", "log_every_epoch")
+_LIBRARIES = ("keras", "mlflow", "wandb")
+
+
 def check(callback: object) -> None:
     """Raises InputError for a callback that would silently do nothing, or the wrong thing."""
     if not isinstance(callback, keras.callbacks.Callback):
@@ -25,17 +30,19 @@ def check(callback: object) -> None:
         raise InputError(f"callback {name} cannot work here: a training always starts anew.")
     if isinstance(callback, keras.callbacks.ProgbarLogger):
         raise InputError(f"callback {name} cannot work here; progress=True shows the progress.")
-    if getattr(callback, "save_freq", "epoch") != "epoch":
-        raise InputError(
-            f"callback {name} has save_freq={callback.save_freq!r}; it must be 'epoch', for "
-            "there are no batches to see."
-        )
+    every = [option for option in _EVERY if getattr(callback, option, None) is not None]
+    for option in every:
+        value, needed = getattr(callback, option), True if option == _EVERY[-1] else "epoch"
+        if value != needed:
+            raise InputError(
+                f"callback {name} has {option}={value!r}; it must be {needed!r}, for there are no "
+                "batches to see."
+            )
     hooks = [hook for hook in dir(keras.callbacks.Callback) if hook.startswith("on_")]
     own = {hook for hook in hooks if not _is_default(callback, hook)}
-    # Keras' own have them for save_freq and the like, which is refused above.
-    batches = {hook for hook in own if "batch" in hook and not _is_of_keras(callback, hook)}
-    if not batches and own and all("batch" in hook for hook in own):
-        batches = own
+    batches = {hook for hook in own if "batch" in hook}
+    if every:  # a library's own hooks do nothing then
+        batches = {hook for hook in batches if _package(getattr(callback, hook)) not in _LIBRARIES}
     if batches:
         more = "; a loss that is no number ends the training anyway" if "NaN" in name else ""
         raise InputError(
@@ -50,8 +57,8 @@ def _is_default(callback: keras.callbacks.Callback, hook: str) -> bool:
     return getattr(function, "__func__", function) is getattr(keras.callbacks.Callback, hook)
 
 
-def _is_of_keras(callback: keras.callbacks.Callback, hook: str) -> bool:
-    return getattr(callback, hook).__module__.partition(".")[0] == "keras"
+def _package(function: Callable) -> str:
+    return function.__module__.partition(".")[0]
 
 
 class EpochProgress(keras.callbacks.Callback):

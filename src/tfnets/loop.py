@@ -300,14 +300,21 @@ class Loop:
 
 
 def _activation(model: keras.Model) -> str | None:
-    """The activation of a model's outputs by Keras' name; None where no layer says."""
+    """The activation that makes a model's outputs, by Keras' name; None where no layer says."""
     layer = model.layers[-1] if model.layers else None
+    try:
+        is_last = layer is not None and layer.output is model.outputs[0]
+    except (AttributeError, ValueError):  # never called, or several outputs
+        return None
+    if not is_last:  # what comes after it is no layer, or it is not the last one
+        return None
     if isinstance(layer, keras.layers.Softmax):
         return "softmax"
     activation = getattr(layer, "activation", None)
     if getattr(activation, "__module__", "").partition(".")[0] != "keras":
         return None  # a user's own, which may be called as one of Keras'
-    return keras.activations.serialize(activation)
+    name = keras.activations.serialize(activation)
+    return name if isinstance(name, str) else None
 
 
 def _traced(function: Callable, xla: bool) -> Callable:

@@ -51,9 +51,20 @@ def _parts(model: keras.Model) -> tuple:
             layer.trainable,
             tuple((id(v), v.trainable, v.constraint, v.regularizer) for v in layer.variables),
             tuple((name, id(value)) for name, value in vars(layer).items() if callable(value)),
+            tuple((name, value) for name, value in vars(layer).items() if _is_plain(name, value)),
         )
         for layer in model._flatten_layers(include_self=False)
     )
+
+
+def _is_plain(name: str, value: object) -> bool:
+    """Whether an attribute of a layer is a number or a text, such as a dropout's rate."""
+    return not name.startswith("_") and isinstance(value, bool | int | float | str)
+
+
+def _state(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> tuple:
+    """What a compiled step of a model that is trained itself takes for constant."""
+    return _parts(model), optimizers.constants(optimizer)
 
 
 def is_as_built(model: keras.Model) -> bool:
@@ -72,15 +83,13 @@ class Program:
 
     def __init__(self, loop: Loop, form: str | None = None):
         self.loop, self.own, self._form = loop, form is not None, form
-        self._state: tuple | None = None
+        self._state = () if self.own else _state(loop.model, loop.optimizer)
 
     def is_current(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> bool:
         """Whether it still does what a model and an optimizer say, which callbacks may change."""
         if self.own:  # numbers are copied in
             return optimizers.form(optimizer) == self._form and is_as_built(model)
-        state = _parts(model), optimizers.constants(optimizer)
-        self._state = self._state or state
-        return self._state == state
+        return self._state == _state(model, optimizer)
 
     def load(
         self, model: keras.Model, optimizer: keras.optimizers.Optimizer | None = None

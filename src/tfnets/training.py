@@ -299,7 +299,6 @@ def train(
             if not program.is_current(model, optimizer):
                 program = _anew(model, optimizer, objective, recipe, execution)
                 loop = program.loop
-                program.is_current(model, optimizer)
             program.load(model, optimizer)
             metrics = _named("train", loop.epoch(*drawn))
             for name, split in samples.items():
@@ -385,17 +384,25 @@ def _check_labels(data: Dataset, model: keras.Model) -> None:
 def _check_outputs(data: Dataset, model: keras.Model, objective: Objective) -> None:
     """Raises InputError if the loss needs probabilities and some samples' outputs are none.
 
-    What a network ends with says little: logits can come from a model inside, be reshaped or added
-    up. For networks of tfnets it is known.
+    Or if they are, and it needs logits. What a network ends with says little: logits can come from
+    a model inside, be reshaped or added up. For networks of tfnets it is known.
     """
-    if objective.outputs not in probabilities.KINDS or programs.is_as_built(model):
+    kind = objective.outputs
+    if kind not in (*probabilities.KINDS, "linear") or programs.is_as_built(model):
         return
-    x = next(iter(data.splits.values())).x[:16]
-    why = probabilities.fault(np.asarray(model(x, training=False)), objective.outputs)
+    outputs = np.asarray(model(next(iter(data.splits.values())).x[:16], training=False))
+    if kind == "linear":
+        if not probabilities.fault(outputs):
+            raise InputError(
+                f"the outputs of model {model.name!r} are probabilities; the loss is a formula on "
+                "logits."
+            )
+        return
+    why = probabilities.fault(outputs, kind)
     if why:
         raise InputError(
             f"the outputs of model {model.name!r} are no probabilities: {why}; the loss is a "
-            f"formula on those of {objective.outputs}."
+            f"formula on those of {kind}."
         )
 
 

@@ -17,7 +17,9 @@ TRAININGS = {
 }
 
 
-@pytest.mark.parametrize("task", TRAININGS)
+@pytest.mark.parametrize(
+    "task", ["addition", *(pytest.param(t, marks=pytest.mark.nightly) for t in ("speech", "har"))]
+)
 def test_a_training_in_a_store_of_files(store, command, tmp_path, monkeypatch, task):
     group, name, options = TRAININGS[task]
     if task != "addition":

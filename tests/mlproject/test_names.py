@@ -20,7 +20,10 @@ def matrices(path, shape):
 @pytest.mark.parametrize(
     ("cli", "command_name", "shape", "options"),
     [
-        (har, "rnn", (8, 3), {"units": 3, "validation_fraction": 0.2}),
+        pytest.param(
+            *(har, "rnn", (8, 3), {"units": 3, "validation_fraction": 0.2}),
+            marks=pytest.mark.nightly,
+        ),
         (speech, "fc", (101, 40), {}),
     ],
 )

@@ -126,6 +126,7 @@ def test_what_keras_and_tensorflow_are_set_to_elsewhere_changes_nothing(
         assert one[name] == other[name]
 
 
+@pytest.mark.nightly
 def test_a_signal_ends_the_run_as_killed(store, start):
     """As others do: Ctrl-C while something else goes on, SIGTERM in a comparison."""
     process = start(*direct(*LONG))

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfnets import training
+from tfnets import callbacks, training
 from tfnets.dataset import Dataset, Split
 from tfnets.errors import InputError
 from tfnets.loop import Execution
@@ -229,3 +229,28 @@ def test_what_cannot_work_is_refused_before_anything_is_built(callback, message)
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
     assert not built
+
+
+def test_who_acts_on_batches_only_if_asked_is_taken_for_epochs(tmp_path):
+    callbacks.check(keras.callbacks.TensorBoard(tmp_path / "a", update_freq="epoch"))
+    train(keras.callbacks.ModelCheckpoint(tmp_path / "a.keras", save_freq="epoch"), epochs=1)
+    assert (tmp_path / "a.keras").is_file()
+    with pytest.raises(InputError, match="TensorBoard has update_freq=1; it must be 'epoch'"):
+        train(keras.callbacks.TensorBoard(tmp_path / "b", update_freq="batch"))
+
+    class Cyclical(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.model.optimizer.learning_rate = 1e-6
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.optimizer.learning_rate = 0.05
+
+    class Keeper(keras.callbacks.ModelCheckpoint):
+        def on_train_batch_end(self, batch, logs=None):
+            self.seen = batch
+
+    for callback in (Cyclical(), Keeper(tmp_path / "c.keras")):
+        with pytest.raises(
+            InputError, match=r"works on batches \(on_train_batch_end\), and there"
+        ):
+            train(callback)

@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras import layers
 
-from tfnets import evaluation, har, losses, training
+from tfnets import evaluation, har, losses, probabilities, training
 from tfnets.dataset import Dataset, Split
 from tfnets.errors import InputError
-from tfnets.loop import CLASSIFICATION, Objective, in_top_k
+from tfnets.loop import CLASSIFICATION, Loop, Objective, in_top_k
 
 
 def samples(n, seed):
@@ -30,11 +30,17 @@ def samples(n, seed):
 DATA = Dataset("r", "r", tuple("abc"), samples(60, 0), samples(30, 1), samples(30, 2), "none", "0")
 
 
-def train(build, objective=CLASSIFICATION, callbacks=(), data=DATA, **recipe):
+def train(build, objective=CLASSIFICATION, callbacks=(), data=DATA, from_start=False, **recipe):
     recipe = {"optimizer": "sgd", "learning_rate": 0.05, "epochs": 3, "batch_size": 20} | recipe
     recipe = training.Recipe(**recipe)
     return training.train(
-        build, data, recipe, progress=False, objective=objective, callbacks=callbacks
+        build,
+        data,
+        recipe,
+        progress=False,
+        objective=objective,
+        callbacks=callbacks,
+        from_start=from_start,
     )
 
 
@@ -263,25 +269,87 @@ def test_momentum_that_a_callback_changes_counts(kind):
     assert abs(kept[2] - none[2]) > 1e-3
 
 
-def test_what_becomes_trainable_too_late_is_one_line():
-    class Thaw(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            self.model.get_layer("hidden").trainable = epoch > 0
+@pytest.mark.parametrize("from_start", [False, True])
+def test_what_is_frozen_before_the_first_step_is_never_trained(from_start):
+    class Freeze(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.model.get_layer("hidden").trainable = False
+            self.model.optimizer.momentum = 0.0
 
-    def build():
+    build, start = builders()["own"][0], {}
+
+    def built():
+        start["model"] = build()
+        start["weights"] = start["model"].get_layer("hidden").get_weights()
+        return start["model"]
+
+    trained = train(built, callbacks=[Freeze()], data=WINDOWS, from_start=from_start)
+    for before, after in zip(
+        start["weights"], trained.model.get_layer("hidden").get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(before, after)
+    assert not any(np.any(m.numpy()) for m in trained.optimizer.momentums)
+
+
+@pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_end"])
+def test_what_becomes_trainable_too_late_is_one_line(hook):
+    def thaw(model):
+        model.get_layer("hidden").trainable = True
+
+    def gain(model):
+        model.optimizer.momentum = 0.5
+
+    def build(frozen):
         model = builders()["own"][0]()
-        model.get_layer("hidden").trainable = False
+        model.get_layer("hidden").trainable = not frozen
         return model
 
-    with pytest.raises(InputError, match=r"hidden/kernel.* became trainable during the training"):
-        train(build, callbacks=[Thaw()], data=WINDOWS)
+    for change, frozen, message in (
+        (thaw, True, r"hidden/kernel.* became trainable during the training"),
+        (gain, False, r"momentum became 0\.5 during the training"),
+    ):
 
-    class Momentum(keras.callbacks.Callback):
+        class Change(keras.callbacks.Callback):
+            def __init__(self, change=change):
+                super().__init__()
+                setattr(self, hook, lambda *arguments: change(self.model))
+
+        with pytest.raises(InputError, match=message):
+            train(
+                lambda frozen=frozen: build(frozen),
+                callbacks=[Change()],
+                data=WINDOWS,
+                momentum=0.0,
+            )
+
+
+def test_a_rate_of_a_layer_that_a_callback_changes_counts():
+    class Off(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
-            self.model.optimizer.momentum = 0.5 * epoch
+            self.model.get_layer("dropped").rate = 0.9 if epoch == 0 else self.to
 
-    with pytest.raises(InputError, match=r"momentum became 0\.5 during the training"):
-        train(builders()["own"][0], callbacks=[Momentum()], data=WINDOWS, momentum=0.0)
+        def __init__(self, to):
+            super().__init__()
+            self.to = to
+
+    def losses_of(to):
+        trained = train(
+            lambda: network(layers.Dropout(0.9, name="dropped")), callbacks=[Off(to)], epochs=4
+        )
+        return [epoch["train/loss"] for epoch in trained.history]
+
+    noisy, clean = losses_of(0.9), losses_of(0.0)
+    assert noisy[0] == clean[0]
+    assert clean[3] < 0.5 * noisy[3]
+
+
+def test_a_network_of_ones_own_is_compiled_once_a_training(monkeypatch):
+    steps, real = [], Loop._gradients
+    monkeypatch.setattr(Loop, "_gradients", lambda *a: steps.append(a) or real(*a))
+    for part in ("dropout", "a layer of one's own", "a model inside"):
+        steps.clear()
+        train(lambda part=part: network(*PARTS[part]()), epochs=4)
+        assert len(steps) == 1
 
 
 def test_the_process_is_left_as_it_was():
@@ -426,6 +494,48 @@ def test_logits_are_refused_however_a_network_ends(end):
             train(lambda last=last: ending(end, last))
         with pytest.raises(InputError, match="are no probabilities"):
             evaluation.evaluate(ending(end, last), DATA.val, DATA.classes)
+
+
+OPERATIONS = {
+    "ops.softmax": lambda x: keras.ops.softmax(layers.Dense(3)(x)),
+    "a share of the sum": lambda x: (
+        (y := layers.Dense(3, activation="softplus")(x)) / keras.ops.sum(y, -1, keepdims=True)
+    ),
+    "a layer as activation": lambda x: layers.Dense(3, activation=layers.Softmax())(x),
+    "Softmax": lambda x: layers.Softmax()(layers.Dense(3)(x)),
+}
+
+
+@pytest.mark.parametrize("end", OPERATIONS)
+def test_probabilities_of_operations_are_taken(end):
+    def build():
+        inputs = keras.Input((6,))
+        return keras.Model(inputs, OPERATIONS[end](layers.Rescaling(0.1, -5.0)(inputs)))
+
+    assert_all_agree(train(build, epochs=1))
+
+
+def test_a_loss_of_logits_refuses_probabilities():
+    def loss(labels, outputs):
+        return losses.cross_entropy(labels, tf.nn.softmax(outputs))
+
+    objective = Objective(loss, {"accuracy": in_top_k}, outputs="linear")
+    train(lambda: network(last=None), objective, epochs=1)
+    for build in (lambda: ending("Identity", "softmax"), lambda: ending("a model", "softmax")):
+        with pytest.raises(InputError, match="are probabilities; the loss is a formula on logits"):
+            train(build, objective, epochs=1)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_probabilities_of_any_precision(dtype):
+    rng = np.random.default_rng(0)
+    for classes in (2, 3, 10, 1000):
+        logits = rng.normal(scale=3, size=(200, classes))
+        shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        assert probabilities.fault(shares.astype(dtype)) == ""
+        assert "lie between" in probabilities.fault(logits.astype(dtype))
+        assert "sum to" in probabilities.fault((0.8 * shares).astype(dtype))
+        assert probabilities.fault((0.8 * shares).astype(dtype), "sigmoid") == ""
 
 
 @pytest.mark.parametrize("end", ENDS)

@@ -109,7 +109,12 @@ def _start(tags: dict[str, str], parent: RunReference | None = None) -> mlflow.A
         else {}
     )
     try:
-        with store.without_strays(mlflow.get_tracking_uri()), outages.quick():
+        store.settle()
+        uri = mlflow.get_tracking_uri()
+        if parent is None and uri.startswith("http"):
+            with outages.quick():  # asked once more than needed, but nothing is made
+                mlflow.MlflowClient().search_experiments(max_results=1)
+        with store.without_strays(uri):
             store.prepare()
             return mlflow.start_run(tags=tags, log_system_metrics=False, **of_parent)
     except BaseException:

@@ -27,6 +27,7 @@ _PASSWORD = re.compile(r"(://[^/@:]*:)[^/@]*@")
 
 def check() -> None:
     """Raises InputError if the store is a sqlite file that is not there: reading makes none."""
+    settle()
     uri = mlflow.get_tracking_uri()
     path = sqlite_file(uri)
     if path is not None and not path.exists():
@@ -46,6 +47,7 @@ def prepare() -> None:
     Raises:
         InputError: If the store's folder is not there or nothing can be written to it.
     """
+    settle()
     uri = mlflow.get_tracking_uri()
     path = sqlite_file(uri)
     if path is None:
@@ -114,7 +116,7 @@ def sqlite_file(uri: str) -> Path | None:
     if url is None or not url.database:
         return None
     path = url.database
-    if path.startswith("file:"):  # sqlite's own URI, encoded once more
+    if _is_uri(url):
         path = unquote(re.sub(r"^file:(//[^/]*(?=/))?", "", path))
     if path == ":memory:" or url.query.get("mode") == "memory":
         return None
@@ -127,15 +129,27 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def absolute(uri: str) -> str:
-    """A store's URI that means the same in any folder."""
+    """A store's URI that means the same in any folder; one for each store.
+
+    It encodes as little as it can: MLflow takes it for a path where it makes folders.
+    """
     path, url = sqlite_file(uri), _parsed(uri)
-    if path is None or url is None or path.is_absolute():
+    if path is None or url is None:
         return uri
-    whole = str(Path.cwd() / path)
-    if url.database is not None and url.database.startswith("file:"):
-        whole = f"file:{quote(whole)}"
-    options = uri.partition("?")[2]
+    whole, options = str(Path.cwd() / path), uri.partition("?")[2]
+    if _is_uri(url):
+        if set(url.query) == {"uri"}:
+            options = ""
+        else:
+            whole = f"file:{quote(whole)}"
     return f"{url.drivername}:///{_encoded(whole)}" + (f"?{options}" if options else "")
+
+
+def settle() -> None:
+    """Has MLflow use the current store's :func:`absolute` URI from now on."""
+    uri = mlflow.get_tracking_uri()
+    if absolute(uri) != uri:
+        mlflow.set_tracking_uri(absolute(uri))
 
 
 @contextlib.contextmanager
@@ -162,6 +176,12 @@ def _parsed(uri: str) -> URL | None:
     except (ArgumentError, ValueError):  # MLflow will say what is wrong with it
         return None
     return url if url.get_backend_name() == "sqlite" and not url.host else None
+
+
+def _is_uri(url: URL) -> bool:
+    """Whether what stands for the path is sqlite's own URI, encoded once more."""
+    wanted = str(url.query.get("uri", "")).lower() in ("true", "1", "yes", "on")
+    return wanted and (url.database or "").startswith("file:")
 
 
 def _uri_of(path: Path) -> str:

@@ -99,7 +99,9 @@ def unit_shares(model: keras.Model, x: np.ndarray) -> dict[str, float]:
 
 def _hidden_states(model: keras.Model, x: np.ndarray) -> np.ndarray:
     """The states of the recurrent layer at every step, ``(n, time, units)``."""
-    hidden = programs.built(keras.Model(model.input, model.get_layer("hidden").output))
+    hidden = keras.Model(model.input, model.get_layer("hidden").output)
+    if programs.is_as_built(model):
+        programs.built(hidden)
     return programs.predict(hidden, x, 256)
 
 

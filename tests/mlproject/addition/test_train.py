@@ -256,6 +256,7 @@ def test_merit(better, worse):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_every_option_of_the_network_and_the_optimizer(store, command):
     options = {
         "cell": "gru",

@@ -155,6 +155,7 @@ def test_bad_models_are_one_line(store, command, model, message):
     assert run.info.status == "FAILED"
 
 
+@pytest.mark.nightly
 def test_a_model_that_does_not_say_how_it_was_trained(store, command, windows):
     assert command(cli, "rnn", data=windows, epochs=1, units=2).exception is None
     (run,) = store.search_runs(["0"])

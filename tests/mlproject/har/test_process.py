@@ -124,9 +124,9 @@ def test_a_sweep_where_a_core_has_little_memory_and_dask_is_set_otherwise(store,
     )
     assert process.wait() == 0, process.said
     assert "Traceback" not in process.said
-    (line,) = [line for line in process.said.splitlines() if "workers" in line]
-    cores = min(2, environment.cpus())
-    assert line.startswith(f"1 of {cores} workers: there are 1.0 GB of memory, and each")
+    if environment.cpus() > 1:
+        (line,) = [line for line in process.said.splitlines() if "workers" in line]
+        assert line.startswith("1 of 2 workers: there are 1.0 GB of memory, and each")
     assert len(trials(store, "FINISHED")) == 2
 
 

@@ -240,6 +240,7 @@ def test_the_reports_protocol(store, command, windows):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_options_beat_the_protocol(store, command, windows):
     chosen = {"loss": "binary", "clipnorm": 0.5, "validation_fraction": 0.2, "learning_rate": 0.01}
     more = {"optimizer": "adam", "activation": "sigmoid", "initializer": "glorot"}

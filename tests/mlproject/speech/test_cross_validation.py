@@ -9,7 +9,7 @@ from mlproject.speech.commands import cli
 from records import text_of
 from tfnets import speech
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 SMALL = {"epochs": 1, "batch_size": 12, "folds": 2, "models": "fc+sgd,gru+adam"}
 

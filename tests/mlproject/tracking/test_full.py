@@ -79,6 +79,7 @@ def saved(folder, about):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_half_a_model_is_removed_from_a_server(store, tmp_path, monkeypatch):
     """Its files go through the server, and to the server's place."""
     place, sent = tmp_path / "artifacts", []
