@@ -151,7 +151,7 @@ print(json.dumps(found))
     return expected, where_nothing_is_installed(code, folder)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @every
 def test_a_saved_network_answers_the_same_in_another_process(name, elsewhere):
     """With nothing but the layers imported: Keras 3.15 imports no module that a file names.

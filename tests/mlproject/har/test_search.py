@@ -7,7 +7,7 @@ import pytest
 from mlproject.har.commands import cli as har
 from records import text_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sweeps")]
+pytestmark = [pytest.mark.nightly, pytest.mark.xdist_group("sweeps")]
 
 SPACE = "units=2..8:log,learning_rate=0.0001..0.1:log"
 SMALL = {"space": SPACE, "optimizer": "adam", "epochs": 8, "batch_size": 20}
