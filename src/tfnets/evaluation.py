@@ -41,10 +41,12 @@ class Evaluation(Judgement):
             (expected calibration error, :mod:`tfnets.calibration`) and, with more than two
             classes, ``top2``.
         reliability: How often it is right by how sure it is, by columns.
+        predicted: The class number of each sample as the classifier has it, ``(n,)``.
     """
 
     metrics: dict[str, float]
     reliability: dict[str, list]
+    predicted: np.ndarray
 
 
 def evaluate(
@@ -91,7 +93,7 @@ def of_probabilities(
         metrics["top2"] = float(top_k_accuracy_score(split.y, probabilities, k=2, labels=labels))
     judgement = judge(predicted, split, classes)
     reliability = calibration.reliability(probabilities, split.y)
-    return Evaluation(judgement.confusion, judgement.by_class, metrics, reliability)
+    return Evaluation(judgement.confusion, judgement.by_class, metrics, reliability, predicted)
 
 
 def judge(predicted: np.ndarray, split: Split, classes: Sequence[str]) -> Judgement:

@@ -7,23 +7,26 @@ import click
 from mlproject.addition.published import STUDIES
 from mlproject.process.imports import late_imports
 from mlproject.process.options import (
+    COUNT,
     ON_DASK,
-    AutoFloat,
+    SEED,
     AutoSeveral,
-    FloatRange,
     OneOf,
     Several,
     add_options,
+    batch_size,
     checkpoint,
     defaults,
+    learning_rate,
+    momentum,
+    optimizer,
+    seed,
     skip,
 )
 from mlproject.sweeps import space
 from mlproject.tracking.task import Task
 
 TASK = Task("addition")
-SEED = click.IntRange(0, 2**32 - 1)
-COUNT = click.IntRange(1, 2**31 - 1)
 LENGTH = click.IntRange(2, 10_000)
 
 TRAINING = (
@@ -41,12 +44,7 @@ TRAINING = (
         "defaults.",
     ),
     click.option("--steps", type=COUNT, default=3000, help="Optimizer steps."),
-    click.option(
-        "--batch-size",
-        type=COUNT,
-        default=200,
-        help="Pairs of numbers per step, each newly drawn.",
-    ),
+    batch_size(200, "Pairs of numbers per step, each newly drawn."),
 )
 
 
@@ -85,36 +83,16 @@ NETWORK = (
 )
 
 OPTIMIZER = (
-    click.option(
-        "--optimizer",
-        type=click.Choice(["adam", "sgd"]),
-        default="adam",
-        help="Optimizer, with PyTorch's update rule; Adam has PyTorch's defaults.",
-    ),
-    click.option(
-        "--momentum",
-        type=FloatRange(0, 1, max_open=True),
-        default=0.0,
-        help="SGD only; ignored by Adam.",
-    ),
+    optimizer(["adam", "sgd"], "adam"),
+    momentum(0.0),
     click.option(
         "--nesterov",
         type=bool,
         default=False,
         help="Nesterov momentum; SGD only, ignored by Adam.",
     ),
-    click.option(
-        "--learning-rate",
-        type=AutoFloat(),
-        default="auto",
-        help="Learning rate; 'auto' is 0.001 for Adam, 0.1 for SGD.",
-    ),
-    click.option(
-        "--seed",
-        type=SEED,
-        default=0,
-        help="Random seed of the initial weights and the pairs that are drawn.",
-    ),
+    learning_rate("0.001 for Adam, 0.1 for SGD"),
+    seed(0, "pairs that are drawn"),
 )
 
 

@@ -28,8 +28,7 @@ def search(options: dict, of_search: Sequence[str], command: click.Command, run:
     Returns:
         A summary for the user.
     """
-    if options["register_as"] != "none":
-        registry.check_name(options["register_as"])
+    registry.check_name(options["register_as"])
     base = {key: value for key, value in options.items() if key not in of_search}
     base |= {"register_as": "none"}  # of a trial
     data = load(resolve(base).test.data)

@@ -85,8 +85,7 @@ def test_of(options: dict, base: int) -> Test:
     lengths = options["lengths"]
     if lengths == "auto":
         lengths = (max(2, seq_len // 2), 2 * seq_len, 10 * seq_len)
-    if name != "none":
-        registry.check_name(name)
+    registry.check_name(name)
     return Test(
         {"seq_len": seq_len, "base": base},
         tuple(length for length in lengths if length != seq_len),

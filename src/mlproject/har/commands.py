@@ -6,21 +6,29 @@ from mlproject.har.published import RUNS, Configuration
 from mlproject.process.imports import late_imports
 from mlproject.process.options import (
     AGAINST,
+    COUNT,
+    EPOCHS,
     ON_DASK,
+    SEED,
     AutoFloat,
     AutoList,
     FloatRange,
     OneOf,
     Several,
     add_options,
+    batch_size,
     defaults,
+    learning_rate,
+    momentum,
+    optimizer,
+    seed,
+    weight_decay,
 )
 from mlproject.sweeps import space
 from mlproject.tracking.task import Task
 
 # Two threads at one small product are slower than one, and add up in another order.
 TASK = Task("har", threads=1)
-SEED = click.IntRange(0, 2**32 - 1)
 
 
 class ConfigurationType(click.ParamType):
@@ -131,24 +139,9 @@ METHOD = (
         default="uniform",
         help="Initial weights: uniform in [-0.1, 0.1] as in the report, or Keras' defaults.",
     ),
-    click.option(
-        "--optimizer",
-        type=click.Choice(["sgd", "adam"]),
-        default="sgd",
-        help="Optimizer, with PyTorch's update rule; Adam has PyTorch's defaults.",
-    ),
-    click.option(
-        "--momentum",
-        type=FloatRange(0, 1, max_open=True),
-        default=0.0,
-        help="SGD only; ignored by Adam.",
-    ),
-    click.option(
-        "--weight-decay",
-        type=FloatRange(0),
-        default=0.0,
-        help="SGD only, on every parameter, coupled as in PyTorch; ignored by Adam.",
-    ),
+    optimizer(["sgd", "adam"], "sgd"),
+    momentum(0.0),
+    weight_decay(0.0),
     click.option(
         "--schedule",
         type=click.Choice(["constant", "linear", "cosine"]),
@@ -179,31 +172,12 @@ METHOD = (
 )
 
 NETWORK = (
-    click.option(
-        "--batch-size", type=click.IntRange(1, 2**31 - 1), default=30, help="Windows per step."
-    ),
-    click.option("--units", type=click.IntRange(1, 2**31 - 1), default=100, help="Hidden units."),
-    click.option(
-        "--learning-rate",
-        type=AutoFloat(),
-        default="auto",
-        help="Learning rate; 'auto' is 0.1 for SGD, 0.003 for Adam.",
-    ),
+    batch_size(30, "Windows per step."),
+    click.option("--units", type=COUNT, default=100, help="Hidden units."),
+    learning_rate("0.1 for SGD, 0.003 for Adam"),
 )
 
-EPOCHS = click.option(
-    "--epochs",
-    type=click.IntRange(1, 2**31 - 1),
-    default=50,
-    help="Passes over the training data.",
-)
-
-A_SEED = click.option(
-    "--seed",
-    type=SEED,
-    default=42,
-    help="Random seed of the initial weights and the order of the windows.",
-)
+A_SEED = seed(42, "order of the windows")
 
 SWEEP = (
     click.option(
@@ -246,13 +220,13 @@ SEARCH = (
 STOPPING = (
     click.option(
         "--max-epochs",
-        type=click.IntRange(1, 2**31 - 1),
+        type=COUNT,
         default=1000,
         help="Maximum number of passes over the training data.",
     ),
     click.option(
         "--patience",
-        type=click.IntRange(1, 2**31 - 1),
+        type=COUNT,
         default=30,
         help="Stop after this many epochs without a better validation top-1.",
     ),

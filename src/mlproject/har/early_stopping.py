@@ -79,8 +79,7 @@ def _refuse_unused(options: dict, defaults: dict) -> None:
 def _evaluate_configurations(options: dict, run: Run) -> list[str]:
     """One configuration in the run itself, several in runs of their own under it."""
     register_as = options["register_as"]
-    if register_as != "none":
-        registry.check_name(register_as)
+    registry.check_name(register_as)
     of_training = {k: v for k, v in options.items() if k not in _OF_COMMAND}
     chosen = [of_training | each._asdict() for each in options["configuration"]]
     for each in chosen:

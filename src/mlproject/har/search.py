@@ -33,8 +33,7 @@ def search(options: dict, of_search: Sequence[str], command: click.Command, run:
     Raises:
         InputError: If there is no validation data, or nothing can be trained.
     """
-    if options["register_as"] != "none":
-        registry.check_name(options["register_as"])
+    registry.check_name(options["register_as"])
     base = from_anywhere({k: v for k, v in options.items() if k not in of_search})
     data = load(resolve(base).data)
     if data.val is None:

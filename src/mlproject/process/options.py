@@ -215,3 +215,66 @@ AGAINST = click.option(
     help="Runs of earlier cross-validations to compare with by person, separated by commas; the "
     "first is the reference.",
 )
+
+
+# Options of a training that several tasks have, each with its own default.
+
+COUNT = click.IntRange(1, 2**31 - 1)
+SEED = click.IntRange(0, 2**32 - 1)
+
+EPOCHS = click.option("--epochs", type=COUNT, default=50, help="Passes over the training data.")
+
+
+def batch_size(default: int, help: str) -> Callable:
+    """The option of how many samples are in a step."""
+    return click.option("--batch-size", type=COUNT, default=default, help=help)
+
+
+def optimizer(names: Sequence[str], default: str) -> Callable:
+    """The option that chooses an optimizer."""
+    return click.option(
+        "--optimizer",
+        type=click.Choice(names),
+        default=default,
+        help="Optimizer, with PyTorch's update rule; Adam has PyTorch's defaults.",
+    )
+
+
+def learning_rate(auto: str) -> Callable:
+    """The option of the learning rate; ``auto`` says what that is, in words."""
+    return click.option(
+        "--learning-rate",
+        type=AutoFloat(),
+        default="auto",
+        help=f"Learning rate; 'auto' is {auto}.",
+    )
+
+
+def momentum(default: float) -> Callable:
+    """The option of SGD's momentum."""
+    return click.option(
+        "--momentum",
+        type=FloatRange(0, 1, max_open=True),
+        default=default,
+        help="SGD only; ignored by Adam.",
+    )
+
+
+def weight_decay(default: float) -> Callable:
+    """The option of SGD's weight decay."""
+    return click.option(
+        "--weight-decay",
+        type=FloatRange(0),
+        default=default,
+        help="SGD only, on every parameter, coupled as in PyTorch; ignored by Adam.",
+    )
+
+
+def seed(default: int, what: str) -> Callable:
+    """The option of a training's seed, and of what besides the initial weights."""
+    return click.option(
+        "--seed",
+        type=SEED,
+        default=default,
+        help=f"Random seed of the initial weights and the {what}.",
+    )

@@ -8,6 +8,7 @@ from mlproject.process.imports import late_imports
 from mlproject.process.options import (
     AGAINST,
     RESUME,
+    SEED,
     OneOf,
     Several,
     add_options,
@@ -26,7 +27,6 @@ from mlproject.speech.options import (
     PART,
     POOLING,
     PROTOCOL,
-    SEED,
     SPLIT,
     NetworkType,
     training,

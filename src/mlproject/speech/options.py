@@ -2,7 +2,18 @@
 
 import click
 
-from mlproject.process.options import AutoFloat, AutoList, FloatRange, NoneList, OneOf
+from mlproject.process.options import (
+    EPOCHS,
+    AutoList,
+    NoneList,
+    OneOf,
+    batch_size,
+    learning_rate,
+    momentum,
+    optimizer,
+    seed,
+    weight_decay,
+)
 from mlproject.speech.published import Network
 
 OPTIMIZERS = ("adam", "sgd")
@@ -118,17 +129,7 @@ CHOICE = (
     ),
 )
 
-LENGTH = (
-    click.option(
-        "--epochs",
-        type=click.IntRange(1, 2**31 - 1),
-        default=50,
-        help="Passes over the training data.",
-    ),
-    click.option(
-        "--batch-size", type=click.IntRange(1, 2**31 - 1), default=1024, help="Clips per step."
-    ),
-)
+LENGTH = (EPOCHS, batch_size(1024, "Clips per step."))
 
 INITIALIZER = click.option(
     "--initializer",
@@ -138,46 +139,18 @@ INITIALIZER = click.option(
     "trained.",
 )
 
-SEED = click.IntRange(0, 2**32 - 1)
+A_SEED = seed(0, "order of the clips")
 
 
-A_SEED = click.option(
-    "--seed",
-    type=SEED,
-    default=0,
-    help="Random seed of the initial weights and the order of the clips.",
-)
-
-
-def training(optimizer: str) -> tuple:
+def training(default: str) -> tuple:
     """The options of one training, with the optimizer that its report uses."""
     return (
         *LENGTH,
         INITIALIZER,
-        click.option(
-            "--optimizer",
-            type=click.Choice(OPTIMIZERS),
-            default=optimizer,
-            help="Optimizer, with PyTorch's update rule; Adam has PyTorch's defaults.",
-        ),
-        click.option(
-            "--learning-rate",
-            type=AutoFloat(),
-            default="auto",
-            help="Learning rate; 'auto' is the reports': 0.001 for Adam, 0.01 for SGD.",
-        ),
-        click.option(
-            "--momentum",
-            type=FloatRange(0, 1, max_open=True),
-            default=0.9,
-            help="SGD only; ignored by Adam.",
-        ),
-        click.option(
-            "--weight-decay",
-            type=FloatRange(0),
-            default=1e-5,
-            help="SGD only, on every parameter, coupled as in PyTorch; ignored by Adam.",
-        ),
+        optimizer(OPTIMIZERS, default),
+        learning_rate("the reports': 0.001 for Adam, 0.01 for SGD"),
+        momentum(0.9),
+        weight_decay(1e-5),
         A_SEED,
     )
 

@@ -35,8 +35,7 @@ def search(
     Raises:
         InputError: If there is no validation data, or nothing can be trained.
     """
-    if options["register_as"] != "none":
-        registry.check_name(options["register_as"])
+    registry.check_name(options["register_as"])
     given = {key: value for key, value in options.items() if key in defaults}
     base = defaults | given | {"optimizer": network.optimizer, ARCHITECTURE: network.architecture}
     resolve(network.architecture, base)

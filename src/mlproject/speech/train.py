@@ -13,7 +13,7 @@ from mlproject.sweeps import people
 from mlproject.tracking.callbacks import LogEpochs
 from mlproject.tracking.run import Run
 from mlproject.tracking.summaries import log_times, log_used, optimizer, summary
-from tfnets import figures, programs, training
+from tfnets import figures, training
 from tfnets.dataset import Dataset, Varied
 from tfnets.progress import count, duration
 from tfnets.speech.clips import SILENCE
@@ -121,6 +121,5 @@ def log_speakers(result: Result, data: Dataset, run: Run) -> None:
     """Logs how each speaker of the test was understood; silence is nobody's."""
     if data.test.groups is None:
         return
-    scores = programs.predict(result.trained.model, data.test.x)
     spoken = np.array([name != SILENCE for name in data.classes])[data.test.y]
-    people.log_fold(np.argmax(scores, axis=-1), data, run, spoken)
+    people.log_fold(result.evaluated.test.predicted, data, run, spoken)

@@ -1,9 +1,10 @@
 """What an earlier sweep has finished of the trials of this one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mlproject.sweeps.trials import Done, Trial
 from mlproject.tracking import queries
+from mlproject.tracking.queries import Record
 from mlproject.tracking.run import Run, parameter
 from tfnets.errors import InputError
 
@@ -29,6 +30,29 @@ def resumed(
         trial.name: {key: parameter(key, value) for key, value in trial.options.items()}
         for trial in trials
     }
+    for parent in lineage(parent_id, stage, run):
+        query = "attributes.status = 'FINISHED' and tags.stage = 'trial'"
+        for each in queries.children(parent.id, parent.experiment_id, query):
+            same = wanted.get(each.name, {}).items() <= each.parameters.items()
+            same_data = each.tags.get("data.digest") == digests.get(each.name)
+            if each.name in wanted and same and same_data:
+                done.setdefault(each.name, each)
+    if parent_id != "none" and not done:
+        _refuse_other_options(parent_id, run)
+    return done
+
+
+def lineage(parent_id: str, stage: str, run: Run) -> Iterator[Record]:
+    """The parent that is resumed, the one that this has resumed, and so on; the run is told.
+
+    Args:
+        parent_id: Id of the first; ``"none"`` for none.
+        stage: What they all do.
+        run: The parent now, of the same task.
+
+    Raises:
+        InputError: If there is no such run, or it is of another task or stage.
+    """
     first = parent_id
     while parent_id != "none":
         parent = queries.get(parent_id)
@@ -36,16 +60,8 @@ def resumed(
             raise InputError(f"resume is {parent_id!r}, which is no {stage} of {run.task}.")
         if parent_id == first:
             run.log_tags({"resumed": first})
-        query = "attributes.status = 'FINISHED' and tags.stage = 'trial'"
-        for each in queries.children(parent.id, parent.experiment_id, query):
-            same = wanted.get(each.name, {}).items() <= each.parameters.items()
-            same_data = each.tags.get("data.digest") == digests.get(each.name)
-            if each.name in wanted and same and same_data:
-                done.setdefault(each.name, each)
+        yield parent
         parent_id = parent.tags.get("resumed", "none")
-    if first != "none" and not done:
-        _refuse_other_options(first, run)
-    return done
 
 
 def _refuse_other_options(parent_id: str, run: Run) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 import keras
 
+from mlproject.sweeps.resuming import lineage
 from mlproject.sweeps.space import Axis, typed
 from mlproject.sweeps.trials import Ended, Executor, PrunedError, Trial, Work
 from mlproject.tracking import queries, registry
@@ -150,7 +151,7 @@ def search(plan: Search, executor: Executor, resume: str, data: Any, run: Run) -
     Raises:
         InputError: If the earlier run is no search of the same space, or all trials fail.
     """
-    parents = _lineage(resume, run)
+    parents = [parent.id for parent in lineage(resume, STAGE, run)]
     study = optuna.create_study(direction="maximize")
     found: dict[int, Tried] = {}
     for record in _records(parents):
@@ -261,20 +262,6 @@ def _distribution(axis: Axis) -> Any:
     if axis.whole:
         return optuna.distributions.IntDistribution(int(axis.low), int(axis.high), log=axis.log)
     return optuna.distributions.FloatDistribution(axis.low, axis.high, log=axis.log)
-
-
-def _lineage(resume: str, run: Run) -> list[str]:
-    """The earlier searches that this one goes on with, the newest first."""
-    parents: list[str] = []
-    while resume != "none":
-        parent = queries.get(resume)
-        if parent.tags.get("task") != run.task or parent.tags.get("stage") != STAGE:
-            raise InputError(f"resume is {resume!r}, which is no {STAGE} of {run.task}.")
-        if not parents:
-            run.log_tags({"resumed": resume})
-        parents.append(parent.id)
-        resume = parent.tags.get("resumed", "none")
-    return parents
 
 
 def _records(parents: Sequence[str]) -> Iterator[Record]:

@@ -109,8 +109,7 @@ def _start(tags: dict[str, str], parent: RunReference | None = None) -> mlflow.A
         else {}
     )
     try:
-        store.settle()
-        uri = mlflow.get_tracking_uri()
+        uri = store.settle()
         if parent is None and uri.startswith("http"):
             with outages.quick():  # asked once more than needed, but nothing is made
                 mlflow.MlflowClient().search_experiments(max_results=1)

@@ -27,8 +27,7 @@ _PASSWORD = re.compile(r"(://[^/@:]*:)[^/@]*@")
 
 def check() -> None:
     """Raises InputError if the store is a sqlite file that is not there: reading makes none."""
-    settle()
-    uri = mlflow.get_tracking_uri()
+    uri = settle()
     path = sqlite_file(uri)
     if path is not None and not path.exists():
         raise InputError(
@@ -47,7 +46,6 @@ def prepare() -> None:
     Raises:
         InputError: If the store's folder is not there or nothing can be written to it.
     """
-    settle()
     uri = mlflow.get_tracking_uri()
     path = sqlite_file(uri)
     if path is None:
@@ -145,11 +143,13 @@ def absolute(uri: str) -> str:
     return f"{url.drivername}:///{_encoded(whole)}" + (f"?{options}" if options else "")
 
 
-def settle() -> None:
-    """Has MLflow use the current store's :func:`absolute` URI from now on."""
+def settle() -> str:
+    """Has MLflow use the current store's :func:`absolute` URI from now on, and returns it."""
     uri = mlflow.get_tracking_uri()
-    if absolute(uri) != uri:
-        mlflow.set_tracking_uri(absolute(uri))
+    settled = absolute(uri)
+    if settled != uri:
+        mlflow.set_tracking_uri(settled)
+    return settled
 
 
 @contextlib.contextmanager
