@@ -5,12 +5,14 @@ there (:func:`mlproject.process.signals.install`), the signal ends the process, 
 other program.
 """
 
+import os
 import signal
+import sys
 
 
 def main() -> None:
     """Runs ``tfnets``."""
-    _die_quietly()
+    _prepare()
     from mlproject import cli
 
     cli.main()
@@ -22,7 +24,7 @@ def task(name: str) -> None:
     Args:
         name: ``"speech"``, ``"har"`` or ``"addition"``.
     """
-    _die_quietly()
+    _prepare()
     import importlib
 
     from mlproject.tracking.task import main
@@ -30,6 +32,10 @@ def task(name: str) -> None:
     main(importlib.import_module(f"mlproject.{name}.commands").cli)
 
 
-def _die_quietly() -> None:
+def _prepare() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # Python has None for what the shell has closed (2>&-), which libraries do not expect.
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (for as long as we run)

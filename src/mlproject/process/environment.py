@@ -12,6 +12,8 @@ import psutil
 
 # Creation times are seconds since 1970, derived from the clock, which can be corrected.
 _SAME_TIME = 2.0
+# How a start in clock ticks is written, which differs from a time.
+_TICKS = "ticks:"
 
 # The process ids of a machine itself, not of a container (Linux, include/linux/proc_ns.h).
 _OF_THE_MACHINE = "pid:[4026531836]"
@@ -80,36 +82,79 @@ def cpus() -> int:
 
 
 def process(pid: int) -> str:
-    """A process's id and creation time, ``"123 1795695439.85"``: ids are used again.
+    """A process's id and when it started, ``"123 ticks:4567"``: ids are used again.
 
-    Of a process that is gone, the id only.
+    On Linux in clock ticks since the machine's start, which no setting of the clock moves;
+    elsewhere as a time, ``"123 1795695439.85"``. Of a process that cannot be seen, the id only.
     """
-    try:
-        return f"{pid} {psutil.Process(pid).create_time():.2f}"
-    except psutil.Error:
-        return str(pid)
+    started = _ticks(pid)
+    if started is None:
+        try:
+            started = f"{psutil.Process(pid).create_time():.2f}"
+        except psutil.Error:
+            return str(pid)
+    return f"{pid} {started}"
+
+
+def _ticks(pid: int) -> str | None:
+    """When a process started, ``"ticks:4567"``; None where /proc does not show it.
+
+    Source: proc_pid_stat(5), fields 3 and 22.
+    """
+    stat = _stat(pid)
+    return f"{_TICKS}{stat[19]}" if stat else None
+
+
+def _stat(pid: int) -> list[str]:
+    """What /proc says of a process, from its state on; empty where it does not."""
+    with contextlib.suppress(OSError, IndexError):
+        # The name before may hold anything but ends with the last bracket.
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    return []
 
 
 def is_alive(identity: str) -> bool:
-    """Whether the process with this identity, as :func:`process` gives it, may still run."""
+    """Whether the process with this identity, as :func:`process` gives it, may still run.
+
+    One that cannot be seen is not gone: /proc may hide the processes of other users (hidepid).
+    """
     try:
         pid, *created = identity.split()
-        number, at = int(pid), float(created[0]) if created else None
+        number = int(pid)
+        at = None
+        if created and not created[0].startswith(_TICKS):
+            at = float(created[0])
     except ValueError:  # not one of ours
         return True
     if not 0 < number < 2**31:
         return True
-    try:
+    if os.name == "posix" and not _has_process(number):
+        return False
+    stat = _stat(number)
+    if stat and stat[0] == "Z":  # it has ended, and its parent has not asked
+        return False
+    if created and at is None:
+        return not stat or created[0] == _ticks(number)
+    try:  # a time, of a system without /proc or an earlier version
         found = psutil.Process(number)
         if found.status() == psutil.STATUS_ZOMBIE:
             return False
         return at is None or not abs(found.create_time() - at) >= _SAME_TIME
-    except psutil.AccessDenied:  # it is there, and not ours
-        return True
     except (psutil.NoSuchProcess, psutil.ZombieProcess):
-        return False
-    except psutil.Error:
+        return os.name == "posix"  # there it has just been found
+    except psutil.Error:  # it is there, and not ours
         return True
+
+
+def _has_process(pid: int) -> bool:
+    """Whether an id is in use; the kernel says so also of what /proc hides."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is there, and not ours
+        return True
+    return True
 
 
 def may_be_awaited(run_id: str, since: float) -> bool:

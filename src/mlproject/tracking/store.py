@@ -37,7 +37,7 @@ def check() -> None:
 
 
 def prepare() -> None:
-    """Makes the tables of a sqlite store that is not there yet.
+    """Makes the tables of a sqlite store that is not there yet, or is an empty file.
 
     MLflow makes them when the first client comes, in the file itself: two that come at once break
     it for good, and so does one that is killed. So they are made in another file of the folder,
@@ -54,11 +54,11 @@ def prepare() -> None:
         raise InputError(
             f"cannot start a run at {shown(uri)}: {path} is a folder; expected a file."
         )
-    if path.exists():
+    if _has_content(path):
         return
     try:
         with _locked(path.parent):
-            if path.exists():  # somebody else has made it meanwhile
+            if _has_content(path):  # somebody else has made it meanwhile
                 return
             with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
                 new = Path(folder) / "new.db"
@@ -90,8 +90,15 @@ def refuse_missing(uri: str) -> None:
         raise InputError(f"there is no store at {shown(uri)}; {path} is not a file.")
 
 
+def _has_content(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
 def _name(new: Path, path: Path) -> None:
     """Gives a file its name, but never in place of what another program has made meanwhile."""
+    if path.exists() and not _has_content(path):
+        new.replace(path)
+        return
     try:
         os.link(new, path)
     except FileExistsError:
@@ -108,7 +115,8 @@ def sqlite_file(uri: str) -> Path | None:
     options behind the question mark are not part of it.
 
     Raises:
-        InputError: If it is a path of Windows, which would become a strange name here.
+        InputError: If it is a path of Windows, which would become a strange name here, or a path
+            whose percent signs are not encoded.
     """
     url = _parsed(uri)
     if url is None or not url.database:
@@ -122,6 +130,11 @@ def sqlite_file(uri: str) -> Path | None:
         raise InputError(
             f"the store is {shown(uri)}, a path of Windows; expected one of this machine, such as "
             "sqlite:////home/me/mlflow.db."
+        )
+    if "\ufffd" in path and "\ufffd" not in uri:
+        raise InputError(
+            f"the store is {shown(uri)}, whose percent signs are no code of a character; in an "
+            "address % is written %25."
         )
     return Path(path)
 

@@ -137,6 +137,15 @@ def test_an_artifact_folder_that_cannot_be_written_to_is_named(experiment):
 
 
 @pytest.mark.slow
+def test_who_has_closed_the_outputs_gets_a_run_all_the_same(store, tmp_path):
+    with starter(tmp_path) as start:
+        words = "tfnets addition rnn --steps 4 --batch-size 5 >&- 2>&-"
+        assert start("bash", "-c", words).wait() == 0
+    (run,) = store.search_runs([store.get_experiment_by_name("addition").experiment_id])
+    assert run.info.status == "FINISHED"
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 def test_a_full_output_is_one_line(store, tmp_path):
     with starter(tmp_path) as start:

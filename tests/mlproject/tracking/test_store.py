@@ -39,7 +39,10 @@ def start(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.race
-def test_first_commands_that_come_at_once(start, tmp_path):
+@pytest.mark.parametrize("there", ["no file", "an empty file"])
+def test_first_commands_that_come_at_once(start, tmp_path, there):
+    if there == "an empty file":
+        (tmp_path / "mlflow.db").touch()
     processes = [start(sys.executable, "-c", ONE_RUN, str(n)) for n in range(3)]
     for number, process in enumerate(processes):
         wait_for(lambda n=number: (tmp_path / f"ready{n}").exists(), "its start", process)
@@ -169,3 +172,15 @@ def test_a_drive_of_windows_is_refused(tmp_path, monkeypatch):
         ):
             pass
     assert not list(tmp_path.iterdir())
+
+
+def test_a_percent_sign_that_is_not_encoded_is_told(tmp_path, monkeypatch):
+    (tmp_path / "per%cent").mkdir()
+    monkeypatch.chdir(tmp_path / "per%cent")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/per%cent/mlflow.db")
+    with (
+        pytest.raises(InputError, match=r"percent signs are .*; in an address % is written %25\."),
+        lifecycle.start_run("r", task="speech", stage="train", options={}),
+    ):
+        pass
+    assert [path.name for path in tmp_path.rglob("*")] == ["per%cent"]
