@@ -1,4 +1,5 @@
-"""Writes what PyTorch computes for the networks of the reports, for the tests to compare with.
+"""Writes what PyTorch computes for the networks of the reports, and for three whose maps become
+vectors and sequences in other ways, for the tests to compare with.
 
     pip install torch==2.13.0
     python tests/golden/write.py
@@ -103,6 +104,48 @@ class Addition(nn.Module):
         return self.fc(self.rnn(digits)[0])
 
 
+class CRNN(nn.Module):
+    """A convolution, whose channels and bands are the features of each step of a GRU."""
+
+    def __init__(self, features, classes):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.rnn = nn.GRU(features, 8, batch_first=True)
+        self.fc = nn.Linear(8, classes)
+
+    def forward(self, x):
+        maps = nn.functional.max_pool2d(self.conv(x.unsqueeze(1)).relu(), 2)
+        steps = maps.permute(0, 2, 1, 3).flatten(2)
+        return self.fc(self.rnn(steps)[0][:, -1])
+
+
+class Permuted(nn.Module):
+    """A convolution, flattened as PyTorch has it; for Keras with a Permute before."""
+
+    def __init__(self, flattened, classes):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.fc = nn.Linear(flattened, classes)
+
+    def forward(self, x):
+        return self.fc(self.conv(x.unsqueeze(1)).relu().flatten(1))
+
+
+class Branches(nn.Module):
+    """Two flattened maps added, beside the flattened input."""
+
+    def __init__(self, pixels, classes):
+        super().__init__()
+        self.narrow = nn.Conv2d(1, 3, 1)
+        self.wide = nn.Conv2d(1, 3, 3, padding=1)
+        self.fc = nn.Linear((3 + 1) * pixels, classes)
+
+    def forward(self, x):
+        x = x.unsqueeze(1)
+        both = self.narrow(x).relu().flatten(1) + self.wide(x).tanh().flatten(1)
+        return self.fc(torch.cat([both, x.flatten(1)], dim=1))
+
+
 def loss_of(module, x, y):
     """Mean cross-entropy over the batch, and over time where there is an output a step."""
     logits = module(x)
@@ -155,6 +198,11 @@ def write(name, module, x, y):
 
 
 def main():
+    reports()
+    layouts()
+
+
+def reports():
     torch.manual_seed(0)
     y = torch.tensor([0, 1, 2, 1])
     write("speech_gru", SpeechGRU(16, 3), torch.randn(4, 20, 16), y)
@@ -165,6 +213,14 @@ def main():
         write(f"har_{kind}", module, torch.randn(4, 12, 3), torch.randint(6, (4, 12)))
     digits = torch.randint(10, (4, 7, 2))
     write("addition_rnn", Addition(nn.RNN, 10), digits, torch.randint(10, (4, 7)))
+
+
+def layouts():
+    torch.manual_seed(1)
+    x, y = torch.randn(4, 12, 10), torch.tensor([0, 1, 2, 1])
+    write("layout_crnn", CRNN(4 * 4, 3), x, y)
+    write("layout_permuted", Permuted(4 * 10 * 8, 3), x, y)
+    write("layout_branches", Branches(12 * 10, 3), x, y)
 
 
 if __name__ == "__main__":

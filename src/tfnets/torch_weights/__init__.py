@@ -8,18 +8,19 @@
     arrays = torch_weights.to_torch(model, like=module.state_dict())
     module.load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()})
 
-Modules and layers are matched by kind and order, not by name, so that anybody's
+Modules and layers are matched by kind and order, so that anybody's
 module of the same architecture loads: the first ``Conv2d`` belongs to the first
 ``Conv2D``, the first layer of the first ``nn.GRU`` to the first ``GRU``, the first
 ``nn.Linear`` or ``nn.Embedding`` to the first ``Dense`` or ``Embedding``. The order in
-PyTorch is that in which the module's ``__init__`` sets them.
+PyTorch is that in which the module's ``__init__`` sets them. Only where layers and modules
+of a kind all have the same names do names decide.
 
 With m inputs, n units and g gates (1 for the RNN, 3 for the GRU, 4 for the LSTM):
 
 | PyTorch                             | Keras                                | the way          |
 |-------------------------------------|--------------------------------------|------------------|
 | ``Linear.weight`` (out, in)         | ``Dense.kernel`` (in, out)           | transposed       |
-| ... after flattening (C, H, W)      | ... after flattening (H, W, C)       | and reordered    |
+| ... after a map (C, H, W)           | ... after a map (H, W, C)            | and reordered    |
 | ``Conv2d.weight`` (out, in, H, W)   | ``Conv2D.kernel`` (H, W, in, out)    | axes reordered   |
 | ``Embedding.weight`` (entries, dim) | ``Embedding.embeddings``             | as it is         |
 | ``weight_ih_l{k}`` (g n, m)         | ``kernel`` (m, g n)                  | transposed       |
@@ -46,6 +47,13 @@ PyTorch trains two biases where Keras' RNN and LSTM have one. The same weights g
 same outputs and gradients, but training from there differs: PyTorch's sum of two biases
 moves by both of their steps, with plain SGD twice as fast. Only with ``bias_hh`` frozen
 are the steps the same.
+
+Maps that become vectors or sequences on their way through ``Flatten``, ``Reshape``,
+``Permute``, ``keras.ops``, ``Concatenate`` or ``Add`` are followed number by number, and what
+cannot be followed is refused. PyTorch's module has to flatten a map as ``flatten(1)`` does,
+and to make a sequence of it with the channels outermost in each step, as
+``permute(0, 2, 1, 3).flatten(2)`` does. Layers that stand side by side and have the same shapes
+need the names of their modules.
 
 A state_dict does not tell everything: ``nonlinearity``, ``batch_first``, strides and
 the like have to be alike on both sides.
@@ -87,10 +95,11 @@ def load(
 
     Raises:
         InputError: For a model with other layers or with a GRU of
-            ``reset_after=False``; for entries that are missing, superfluous, of another
-            shape, not floating-point or not finite; for bidirectional modules and
-            projections; for entries in no order that cannot be told apart; for a pattern in
-            ``skip`` that no entry matches. The model is then as it was.
+            ``reset_after=False``; for a layer whose features have an order that cannot be
+            followed; for layers or modules that cannot be told apart; for entries that are
+            missing, superfluous, of another shape, not floating-point or not finite; for
+            bidirectional modules and projections; for a pattern in ``skip`` that no entry
+            matches. The model is then as it was.
     """
     entries = read(state_dict, skip=skip)
     values = []

@@ -14,6 +14,9 @@ def match(
 ) -> list[tuple[Part, Module]]:
     """Each layer with its module, whose entries are complete and of the right shape.
 
+    Where layers and modules have the same names, and their shapes agree, names decide; else the
+    order. Layers of parallel branches have none: there shapes tell them apart.
+
     Args:
         parts: The layers.
         entries: A state_dict.
@@ -22,15 +25,17 @@ def match(
 
     Raises:
         InputError: For modules of another number or kind; for entries that are missing,
-            superfluous or of another shape; for modules that cannot be told apart.
+            superfluous or of another shape; for modules or layers that cannot be told apart.
     """
     pairs: list[tuple] = []
     for pool, modules in group(entries).items():
         wanted = [part for part in parts if part.pool == pool]
         if len(modules) != len(wanted):
             raise InputError(_count(pool, modules, wanted, entries))
-        if not ordered:
-            modules = _in_order(wanted, modules, entries)
+        if named := _by_name(wanted, modules, entries):
+            modules = named
+        elif _has_branches(wanted) or not ordered:
+            modules = _by_shape(wanted, modules, entries, ordered)
         pairs += zip(wanted, modules, strict=True)
     for part, module in pairs:
         _check(part, module, entries)
@@ -49,17 +54,54 @@ def _count(pool: str, modules: list[Module], parts: list[Part], entries: dict) -
     )
 
 
-def _in_order(parts: list[Part], modules: list[Module], entries: dict) -> list[Module]:
+def _by_name(parts: list[Part], modules: list[Module], entries: dict) -> list[Module] | None:
+    """The modules, one for each layer, by their names; None if these do not say it."""
+    named: dict[str, Module] = {}
+    for module in modules:
+        if module.suffix in ("", "_l0"):
+            named[module.prefix.rstrip(".").rpartition(".")[2]] = module
+    names = [part.path.rpartition(".")[2] for part in parts]
+    if len(named) < len(modules) or set(names) != set(named):
+        return None
+    chosen = [named[name] for name in names]
+    pairs = zip(parts, chosen, strict=True)
+    fits = all(_weights_of(module, entries) == _weights(part.shapes) for part, module in pairs)
+    return chosen if fits else None
+
+
+def _has_branches(parts: list[Part]) -> bool:
+    """Whether some layers stand side by side.
+
+    Raises:
+        InputError: If two of them have the same shapes.
+    """
+    pairs = [(a, b) for i, a in enumerate(parts) for b in parts[:i] if a.is_beside(b)]
+    for one, other in pairs:
+        if _weights(one.shapes) == _weights(other.shapes):
+            raise InputError(
+                f"layers {other.path!r} and {one.path!r} stand side by side and have the same "
+                "shapes, so that order does not say which module belongs to which; give the "
+                "layers the names that their modules have."
+            )
+    return bool(pairs)
+
+
+def _weights(shapes: dict[str, tuple[int, ...]]) -> tuple:
+    return tuple(shape for role, shape in sorted(shapes.items()) if "weight" in role)
+
+
+def _weights_of(module: Module, entries: dict) -> tuple:
+    return _weights({role: entries[name].shape for role, name in module.entries.items()})
+
+
+def _by_shape(
+    parts: list[Part], modules: list[Module], entries: dict, ordered: bool
+) -> list[Module]:
     """The modules, one for each layer, by the shapes of their weights."""
-
-    def weights(shapes: dict) -> tuple:
-        return tuple(shape for role, shape in sorted(shapes.items()) if "weight" in role)
-
     alike: dict[tuple, list[Module]] = {}
     for module in modules:
-        shapes = {role: entries[name].shape for role, name in module.entries.items()}
-        alike.setdefault(weights(shapes), []).append(module)
-    for same in alike.values():
+        alike.setdefault(_weights_of(module, entries), []).append(module)
+    for same in [] if ordered else alike.values():
         names = [module.prefix + module.suffix for module in same]
         if len({re.sub(r"\d+", "#", name) for name in names}) > 1:
             first, second = (next(iter(module.entries.values())) for module in same[:2])
@@ -69,7 +111,7 @@ def _in_order(parts: list[Part], modules: list[Module], entries: dict) -> list[M
                 "keeps the order."
             )
         same.sort(key=lambda m: [int(n) for n in re.findall(r"\d+", m.prefix + m.suffix)])
-    chosen = [alike[key].pop(0) if alike.get(key := weights(p.shapes)) else None for p in parts]
+    chosen = [alike[key].pop(0) if alike.get(key := _weights(p.shapes)) else None for p in parts]
     left = iter([module for same in alike.values() for module in same])
     return [module or next(left) for module in chosen]  # what is left has a wrong shape
 

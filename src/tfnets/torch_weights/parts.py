@@ -18,6 +18,7 @@ class Part:
         suffix: What its entries' names end with in a state_dict of our own.
         variables: Its variables.
         shapes: The shape of each entry in PyTorch: ``{"weight": (3, 128), "bias": (3,)}``.
+        after: The paths of the layers with weights that come before it in the model.
     """
 
     pool: str
@@ -27,6 +28,11 @@ class Part:
         self, path: str, variables: list[keras.Variable], shapes: dict[str, tuple[int, ...]]
     ):
         self.path, self.variables, self.shapes = path, variables, shapes
+        self.after: set[str] = set()
+
+    def is_beside(self, other: "Part") -> bool:
+        """Whether neither of two layers comes before the other."""
+        return other.path not in self.after and self.path not in other.after
 
     def entry(self, role: str) -> str:
         """The name of an entry in a state_dict of our own."""
@@ -57,7 +63,7 @@ class Embedding(Part):
 
     pool = "matrix"
 
-    def __init__(self, layer, path):
+    def __init__(self, layer, path, order):
         shapes = {"weight": tuple(layer.embeddings.shape)}
         super().__init__(path, [layer.embeddings], shapes)
 
@@ -69,9 +75,14 @@ class Embedding(Part):
 
 
 class _Weighted(Part):
-    """What ``Linear`` and ``Conv2d`` share: a kernel, and perhaps a bias that stays."""
+    """What ``Linear`` and ``Conv2d`` share: a kernel, and perhaps a bias that stays.
 
-    def __init__(self, layer, path):
+    Attributes:
+        order: For each input feature in Keras its index in PyTorch.
+    """
+
+    def __init__(self, layer, path, order):
+        self.order = order
         variables = [layer.kernel]
         shapes = {"weight": self._weight_shape(tuple(layer.kernel.shape))}
         if layer.use_bias:
@@ -87,34 +98,18 @@ class _Weighted(Part):
 
 
 class Linear(_Weighted):
-    """A ``Dense`` layer.
-
-    Attributes:
-        flattened: The (height, width, channels) that are flattened before it, if any.
-    """
+    """A ``Dense`` layer."""
 
     pool = "matrix"
-
-    def __init__(self, layer, path, flattened):
-        super().__init__(layer, path)
-        self.flattened = flattened
 
     def _weight_shape(self, kernel):
         return kernel[::-1]
 
     def _kernel(self, weight):
-        if self.flattened:
-            height, width, channels = self.flattened
-            maps = weight.reshape(-1, channels, height, width)
-            weight = maps.transpose(0, 2, 3, 1).reshape(weight.shape)
-        return weight.T
+        return weight.T[self.order]
 
     def _weight(self, kernel):
-        weight = kernel.T
-        if self.flattened:
-            maps = weight.reshape(-1, *self.flattened)
-            weight = maps.transpose(0, 3, 1, 2).reshape(weight.shape)
-        return weight
+        return kernel[np.argsort(self.order)].T
 
 
 class Conv2d(_Weighted):
@@ -127,10 +122,10 @@ class Conv2d(_Weighted):
         return outputs, inputs, height, width
 
     def _kernel(self, weight):
-        return weight.transpose(2, 3, 1, 0)
+        return weight[:, self.order].transpose(2, 3, 1, 0)
 
     def _weight(self, kernel):
-        return kernel.transpose(3, 2, 0, 1)
+        return kernel.transpose(3, 2, 0, 1)[:, np.argsort(self.order)]
 
 
 class Recurrent(Part):
@@ -138,13 +133,15 @@ class Recurrent(Part):
 
     Attributes:
         gates: For each gate of the one side, its place on the other; the same both ways.
+        order: For each input feature in Keras its index in PyTorch.
     """
 
     pool = "recurrent"
     suffix = "_l0"
     gates: tuple[int, ...] = (0,)
 
-    def __init__(self, layer, path):
+    def __init__(self, layer, path, order):
+        self.order = order
         cell = layer.cell
         variables = [cell.kernel, cell.recurrent_kernel]
         features, rows = cell.kernel.shape
@@ -155,14 +152,16 @@ class Recurrent(Part):
         super().__init__(path, variables, shapes)
 
     def _values(self, arrays):
-        values = [self._reorder(arrays["weight_ih"].T), self._reorder(arrays["weight_hh"].T)]
+        kernel = arrays["weight_ih"].T[self.order]
+        values = [self._reorder(kernel), self._reorder(arrays["weight_hh"].T)]
         if "bias_ih" in arrays:
             biases = np.stack([arrays["bias_ih"], arrays["bias_hh"]])
             values.append(self._bias(self._reorder(biases)))
         return values
 
     def _arrays(self, values):
-        arrays = [self._reorder(value).T for value in values[:2]]
+        kernel = values[0][np.argsort(self.order)]
+        arrays = [self._reorder(value).T for value in (kernel, values[1])]
         if len(values) > 2:
             arrays += list(self._reorder(self._biases(values[2])))
         return dict(zip(self.shapes, arrays, strict=True))
@@ -193,13 +192,13 @@ class GRU(Recurrent):
 
     gates = (1, 0, 2)
 
-    def __init__(self, layer, path):
+    def __init__(self, layer, path, order):
         if not layer.reset_after:
             raise InputError(
                 f"layer {path!r} is a GRU with reset_after=False, which PyTorch does not have; "
                 "build the model with reset_after=True."
             )
-        super().__init__(layer, path)
+        super().__init__(layer, path, order)
 
     def _bias(self, biases):
         return biases
