@@ -76,6 +76,7 @@ class Dataset:
         from_audio: Whether the samples are our own features of audio, so that a model
             can be deployed that starts from waveforms.
         level: What these are relative to (:mod:`tfnets.speech.level`).
+        duplicates: How many samples are copies of another one (:mod:`tfnets.duplicates`).
         seconds: What took how long while loading, by name.
     """
 
@@ -93,6 +94,7 @@ class Dataset:
     channels: tuple[tuple[float, float], ...] = ()
     from_audio: bool = False
     level: str = "none"
+    duplicates: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property

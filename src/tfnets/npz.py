@@ -1,13 +1,14 @@
 """Ready matrices from an .npz file: the form in which the course hands out its data."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from tfnets import duplicates as copies
 from tfnets.arrays import (
     Declared,
     Place,
@@ -29,7 +30,7 @@ _SUBJECTS = ("subjects_train", "subjects_val", "subjects_test")
 _ALL = (*_NEEDED, "x_val", "y_val", "classes", *_SUBJECTS)
 
 
-def from_npz(path: Path, validation_fraction: float = 0.1) -> Dataset:
+def from_npz(path: Path, validation_fraction: float = 0.1, duplicates: str = "drop") -> Dataset:
     """Ready matrices from an .npz file, never unpickled.
 
     Args:
@@ -39,11 +40,14 @@ def from_npz(path: Path, validation_fraction: float = 0.1) -> Dataset:
             ``subjects_val``, ``subjects_test``, who each is of.
         validation_fraction: Share of the training data to hold out, the same of each class,
             where the file has no validation data; 0 for none.
+        duplicates: What becomes of samples that are in two splits (:mod:`tfnets.duplicates`):
+            ``"drop"`` or ``"keep"``.
 
     Raises:
         InputError: For a file that cannot be read, or lacks an array, or has another kind.
     """
-    arrays = _read(path)
+    copies.check(duplicates)
+    arrays, unread = _read(path)
     given = [split for split in SPLITS if f"x_{split}" in arrays]
     # Before anything is held out: what is wrong is named by its place in the file.
     x = {split: finite(arrays[f"x_{split}"], row_of(f"{path}: x_{split}")) for split in given}
@@ -51,46 +55,84 @@ def from_npz(path: Path, validation_fraction: float = 0.1) -> Dataset:
         {f"y_{split}": arrays[f"y_{split}"] for split in given}, arrays.get("classes"), path
     )
     y = {split: labels[f"y_{split}"] for split in given}
-    who = {split: arrays.get(f"subjects_{split}") for split in given}
+    for split in given:
+        if len(x[split]) != len(y[split]):
+            raise InputError(
+                f"{path}: {len(x[split])} {split} samples but {len(y[split])} {split} labels; "
+                "each sample needs one."
+            )
+    who = {split: _subjects(path, arrays, split, len(y[split])) for split in given}
     kind = "as given in the file"
     training: tuple[str, ...] = ("train",)
     if "val" not in given and validation_fraction:
         training = ("train", "val")
         kind += f", a stratified {100 * validation_fraction:g} % of training for validation"
-        x["train"], x["val"], y["train"], y["val"] = _hold_out(
-            path, x["train"], y["train"], validation_fraction
-        )
+        stay, held_out = _hold_out(path, y["train"], validation_fraction)
+        for each in (x, y, who):
+            array = each["train"]
+            if array is not None:
+                each["train"], each["val"] = array[stay], array[held_out]
+        who["val"] = None  # of the people who are trained on
+    found = copies.find(
+        {split: copies.contents(each) for split, each in x.items()}, y, duplicates, str(path)
+    )
     digest = hashlib.sha256()
     splits: dict[str, Any] = {"val": None}
     for split in [split for split in SPLITS if split in x]:
-        digest.update(x[split].data)
-        digest.update(y[split].data)
-        of = None if "val" not in given and split == "val" else who.get(split)
-        if of is not None and split == "train" and len(of) != len(y["train"]):
-            of = None  # some were held out
+        stay = found.kept[split]
+        of = who.get(split)
         splits[split] = Split(
-            np.ascontiguousarray(x[split]), y[split], None if of is None else of.astype(str)
+            np.ascontiguousarray(x[split][stay]), y[split][stay], None if of is None else of[stay]
         )
+        digest.update(splits[split].x.data)
+        digest.update(splits[split].y.data)
     return Dataset(
         name=path.stem,
         source=str(path.resolve()),
         classes=classes,
         **splits,
-        split_kind=kind,
+        split_kind="; ".join([kind, *found.remarks, *unread]),
         digest=digest.hexdigest(),
         standardised_by=training,
+        duplicates=found.count,
     )
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    """The arrays that we need, once all are known to have their kind and shape."""
+def _subjects(path: Path, arrays: dict, split: str, count: int) -> np.ndarray | None:
+    """Who each sample of a split is of; None where the file does not say."""
+    who = arrays.get(f"subjects_{split}")
+    if who is not None and who.shape != (count,):
+        raise InputError(
+            f"{path}: subjects_{split} has shape {who.shape}; expected ({count},), one for each "
+            f"of y_{split}."
+        )
+    return None if who is None else who.astype(str)
+
+
+def unread(there: Iterable[str], names: Sequence[str]) -> tuple[str, ...]:
+    """What a file has that nothing reads, in words; nothing if all is read.
+
+    Args:
+        there: Names of the file's arrays.
+        names: Those that are read.
+    """
+    others = [name for name in there if name not in names]
+    return (f"not read: {', '.join(others)} (read are {', '.join(names)})",) if others else ()
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """The arrays that we need, once all are known to have their kind and shape.
+
+    Returns:
+        The arrays by name, and what is not read, in words.
+    """
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(f"data file {str(path)!r} {what}; expected an .npz file.")
     with readable(f"{path} is not a readable .npz file of plain arrays"):
         there = declared_npz(path)
         _check(path, there)
-        return load_npz(path, [name for name in there if name in _ALL])
+        return load_npz(path, [name for name in there if name in _ALL]), unread(there, _ALL)
 
 
 def _check(path: Path, there: dict[str, Declared]) -> None:
@@ -185,13 +227,10 @@ def _labels(y: np.ndarray, place: Place, classes: int) -> np.ndarray:
     return whole(y, place, 0, (classes or _MOST_CLASSES) - 1)
 
 
-def _hold_out(path: Path, x: np.ndarray, y: np.ndarray, fraction: float) -> tuple[np.ndarray, ...]:
-    if len(x) != len(y):
-        raise InputError(
-            f"{path}: {len(x)} train samples but {len(y)} train labels; each sample needs one."
-        )
+def _hold_out(path: Path, y: np.ndarray, fraction: float) -> list[np.ndarray]:
+    """Indices of the samples that stay, and of those that are held out."""
     try:
-        return tuple(train_test_split(x, y, test_size=fraction, stratify=y, random_state=0))
+        return train_test_split(np.arange(len(y)), test_size=fraction, stratify=y, random_state=0)
     except ValueError as error:
         raise InputError(
             f"{path}: no {100 * fraction:g} % of the training data can be held out for "

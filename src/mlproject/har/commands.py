@@ -7,6 +7,7 @@ from mlproject.process.imports import late_imports
 from mlproject.process.options import (
     AGAINST,
     COUNT,
+    DUPLICATES,
     EPOCHS,
     ON_DASK,
     SEED,
@@ -82,6 +83,7 @@ CUTTING = (
         default=False,
         help="Turn, scale and jitter the training windows anew in each epoch.",
     ),
+    DUPLICATES,
 )
 
 DATA = (

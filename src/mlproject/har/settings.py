@@ -65,6 +65,7 @@ def resolve(options: dict) -> Settings:
     network = {name: used[name] for name in ("cell", "units", "loss", "initializer")}
     data = {name: used[name] for name in ("data", "split", "test_subjects", "validation_fraction")}
     data |= {name: used[name] for name in ("standardise", "augment") if name in used}
+    data["duplicates"] = used.get("duplicates", "keep")
     for name in ("window", "stride", "rate"):  # of models registered before there were these
         data[name] = None if used.get(name, "auto") == "auto" else used[name]
     return Settings(recipe, network, data)

@@ -222,6 +222,13 @@ AGAINST = click.option(
 COUNT = click.IntRange(1, 2**31 - 1)
 SEED = click.IntRange(0, 2**32 - 1)
 
+DUPLICATES = click.option(
+    "--duplicates",
+    type=click.Choice(["drop", "keep"]),
+    default="drop",
+    help="Samples that are in two splits, by content: take them out of training, or keep them.",
+)
+
 EPOCHS = click.option("--epochs", type=COUNT, default=50, help="Passes over the training data.")
 
 

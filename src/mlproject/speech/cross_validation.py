@@ -34,7 +34,7 @@ def cross_validate(options: dict, defaults: Mapping[str, dict], run: Run) -> str
     given = {key: value for key, value in options.items() if key not in _OF_FOLDS}
     first = defaults[options["models"][0].architecture] | given
     parts = None if options["folds"] == "speaker" else options["folds"]
-    wanted = ("data", "words", "clips", "pattern", "level", "augment")
+    wanted = ("data", "words", "clips", "pattern", "level", "augment", "duplicates")
     of_data = {key: value for key, value in data_of(first).items() if key in wanted}
     folds = {}
     name, classes = "", tuple[str, ...]()

@@ -223,7 +223,11 @@ def robustness(options: dict, run: Run) -> str:
 
 def _prepare(options: dict, run: Run) -> tuple[_Model, Recordings]:
     model = load_model(options["model"], run)
-    data = {key: v for key, v in data_of(options).items() if key not in ("level", "augment")}
+    data = {
+        key: v
+        for key, v in data_of(options).items()
+        if key not in ("level", "augment", "duplicates")
+    }
     found = select(model.classes, options["part"], **data)
     run.log_parameters({"used/words": ", ".join(found.words)})
     return model, found

@@ -3,6 +3,7 @@
 import click
 
 from mlproject.process.options import (
+    DUPLICATES,
     EPOCHS,
     AutoList,
     NoneList,
@@ -110,6 +111,7 @@ PROTOCOL = (
         help="Change training clips anew in each epoch: time, tempo, voice, noise, loudness, "
         "masks.",
     ),
+    DUPLICATES,
 )
 
 CHOICE = (

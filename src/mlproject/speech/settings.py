@@ -85,6 +85,7 @@ def data_of(options: dict) -> dict:
     used = with_protocol(options)
     names = ("data", "clips", "split", "test_speakers", "folds", "fold", "unknown", "silence")
     return {name: used[name] for name in (*names, "level", "augment")} | {
+        "duplicates": used.get("duplicates", "drop"),
         "words": () if used["words"] == "auto" else used["words"],
         "pattern": "" if used["pattern"] == "none" else used["pattern"],
     }

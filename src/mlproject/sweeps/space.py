@@ -94,8 +94,8 @@ NOT_SEARCHED = {
     "register_as": "is none of a trial",
     **dict.fromkeys(
         ("data", "words", "clips", "pattern", "split", "test_subjects", "test_speakers", "folds",
-         "fold", "unknown", "silence", "validation_fraction", "window", "stride", "rate",
-         "standardise", "level", "augment", "base", "seq_len", "lengths", "protocol"),
+         "fold", "unknown", "silence", "duplicates", "validation_fraction", "window", "stride",
+         "rate", "standardise", "level", "augment", "base", "seq_len", "lengths", "protocol"),
         "decides what is trained on, which all trials share",
     ),
 }  # fmt: skip

@@ -241,7 +241,8 @@ class Run:
                 # Another process has made the same entry since MLflow looked for it.
                 mlflow.log_input(described, **given)
         about = {"data.name": data.name, "data.digest": data.digest}
-        mlflow.set_tags(about | {"data.test_samples": str(len(data.test))})
+        counts = {"test_samples": len(data.test), "duplicates": data.duplicates}
+        mlflow.set_tags(about | {f"data.{name}": str(count) for name, count in counts.items()})
 
     @timed
     def log_text(self, text: str, path: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from tfnets import duplicates as copies
 from tfnets import keras_settings
 from tfnets.dataset import Dataset, Split, Varied
 from tfnets.errors import InputError
@@ -47,6 +48,7 @@ def load(
     rate: float | None = None,
     standardise: bool = False,
     augment: bool = False,
+    duplicates: str = "drop",
 ) -> Dataset:
     """Loads windows of acceleration.
 
@@ -77,6 +79,9 @@ def load(
             training deviation.
         augment: Whether training windows are turned, scaled and jittered anew in each epoch
             (:mod:`tfnets.har.augmentation`).
+        duplicates: What becomes of windows that are in two splits, number for number: ``"drop"``
+            takes them out of training (and validation), ``"keep"`` leaves them in
+            (:mod:`tfnets.duplicates`).
 
     Returns:
         ``(n, time, channels)`` float32 a split, in the source's units unless standardised
@@ -93,17 +98,19 @@ def load(
     if split not in SPLIT_KINDS:
         raise InputError(f"unknown split {split!r}; choose from {', '.join(SPLIT_KINDS)}.")
     _check_fraction(validation_fraction)
+    copies.check(duplicates)
     cutting = Cutting(window, stride, rate)
     path = _path(data)
     if path.suffix.lower() == ".npz" and not matrices.has_one_table(path):
         refuse_cutting(cutting, str(path))
         if split != "subject" or test_subjects:
             raise InputError(f"{path} has its own split; split and test_subjects do not apply.")
-        loaded = from_npz(path, validation_fraction).check()
+        loaded = from_npz(path, validation_fraction, duplicates).check()
         return _prepared(loaded, standardise, augment)
     windows = _read(data, path, cutting)
     test, kind = _test(windows, split, tuple(map(str, test_subjects)))
-    loaded = _divided(windows, test, kind, validation_fraction, split == "subject", str(data))
+    by_subject = split == "subject"
+    loaded = _divided(windows, test, kind, validation_fraction, by_subject, str(data), duplicates)
     return _prepared(loaded, standardise, augment)
 
 
@@ -117,6 +124,7 @@ def folds(
     rate: float | None = None,
     standardise: bool = False,
     augment: bool = False,
+    duplicates: str = "drop",
 ) -> Iterator[tuple[tuple[str, ...], Dataset]]:
     """The data of a cross-validation by person: everybody is tested on once.
 
@@ -130,6 +138,7 @@ def folds(
         rate: As for :func:`load`.
         standardise: As for :func:`load`.
         augment: As for :func:`load`.
+        duplicates: As for :func:`load`.
 
     Yields:
         Who is tested on, and what ``load(data, test_subjects=...)`` gives for them.
@@ -139,6 +148,7 @@ def folds(
     """
     keras_settings.check()
     _check_fraction(validation_fraction)
+    copies.check(duplicates)
     path = _path(data)
     if path.suffix.lower() == ".npz" and not matrices.has_one_table(path):
         raise InputError(f"{path} has its own split; a cross-validation needs x, y and subjects.")
@@ -156,7 +166,7 @@ def folds(
         raise InputError(f"folds is {parts}; {what}.")
     for block in np.array_split(np.array(there, object), parts):
         test, kind = _test(windows, "subject", tuple(block))
-        loaded = _divided(windows, test, kind, validation_fraction, True, str(data))
+        loaded = _divided(windows, test, kind, validation_fraction, True, str(data), duplicates)
         yield tuple(block), _prepared(loaded, standardise, augment)
 
 
@@ -174,7 +184,13 @@ def _path(data: str | Path) -> Path:
 
 
 def _divided(
-    windows: Windows, tested: np.ndarray, kind: str, fraction: float, disjoint: bool, data: str
+    windows: Windows,
+    tested: np.ndarray,
+    kind: str,
+    fraction: float,
+    disjoint: bool,
+    data: str,
+    duplicates: str,
 ) -> Dataset:
     """The windows that are tested on, and those to train on and to validate with."""
     train, test = np.flatnonzero(~tested), np.flatnonzero(tested)
@@ -185,7 +201,16 @@ def _divided(
     if fraction:
         parts["train"], parts["val"] = _hold_out(windows, train, fraction)
         kind += f"; validation: a stratified {100 * fraction:g} % of training"
-    return _dataset(windows, parts, kind, disjoint).check()
+    found = copies.find(
+        {name: copies.contents(windows.x[own]) for name, own in parts.items()},
+        {name: windows.y[own] for name, own in parts.items()},
+        duplicates,
+        windows.source,
+        "windows",
+    )
+    parts = {name: own[found.kept[name]] for name, own in parts.items()}
+    kind = "; ".join([kind, *found.remarks])
+    return replace(_dataset(windows, parts, kind, disjoint), duplicates=found.count).check()
 
 
 def _prepared(data: Dataset, standardise: bool, augment: bool) -> Dataset:

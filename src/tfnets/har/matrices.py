@@ -5,7 +5,7 @@ from pathlib import Path
 from tfnets.arrays import declared_npz, finite, load_npz, readable, row_of
 from tfnets.errors import InputError
 from tfnets.har.windows import Windows
-from tfnets.npz import check_labels, check_samples, numbered
+from tfnets.npz import check_labels, check_samples, numbered, unread
 
 _NAMES = ("x", "y", "subjects", "classes")
 
@@ -47,4 +47,5 @@ def read(path: Path) -> Windows:
         x=finite(arrays["x"], row_of(f"{path}: x")),
         y=labels["y"],
         subjects=arrays["subjects"].astype(str) if "subjects" in arrays else None,
+        remarks=unread(there, _NAMES),
     )

@@ -8,7 +8,7 @@ import pandas as pd
 
 from tfnets import frames
 from tfnets.errors import InputError, first_line
-from tfnets.har.windows import AS_IT_IS, Cutting, Windows, join
+from tfnets.har.windows import AS_IT_IS, Cutting, Windows, join, jumps, parted
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 _NAMES = {
@@ -16,8 +16,6 @@ _NAMES = {
     "subject": ("subject", "user", "person", "participant", "id"),
     "time": ("time", "timestamp", "t", "seconds"),
 }
-# How many of its usual steps a recording may miss and still go on.
-_GAP = 5
 # Least step, and how many of these units a second has: people are measured 4 to 1,000 times a
 # second, so the units lie far apart.
 _UNITS = ((5e5, 1e9), (5e2, 1e6), (0.5, 1e3))
@@ -78,6 +76,7 @@ def read(path: Path, cutting: Cutting = AS_IT_IS) -> Windows:
     who = who[kept] if who is not None else np.full(len(kept), "")
     starts = (activity[1:] != activity[:-1]) | (who[1:] != who[:-1])
     rate = None
+    remarks = [f"{dead.sum():,} dead rows of {len(dead):,} dropped"] if dead.any() else []
     if time is not None:
         steps = np.diff(time)
         usual = float(np.median(steps[~starts])) if (~starts).any() else 0.0
@@ -86,13 +85,14 @@ def read(path: Path, cutting: Cutting = AS_IT_IS) -> Windows:
                 f"{path}: the time must increase from row to row; its median step is {usual:g}."
             )
         rate = 1 / (usual / _unit(usual))
-        starts |= (steps < 0) | (steps > _GAP * usual)
+        jumped = jumps(steps, usual) & ~starts
+        remarks += parted(jumped.sum())
+        starts |= jumped
     edges = [0, *(np.flatnonzero(starts) + 1), len(kept)]
     classes = tuple(sorted(set(activity.tolist())))
     recordings = (
         (series[a:b], classes.index(activity[a]), str(who[a])) for a, b in pairwise(edges)
     )
-    remarks = [f"{dead.sum():,} dead rows of {len(dead):,} dropped"] if dead.any() else []
     if rate is not None and cutting.rate is None:
         remarks.append(f"{round(rate, 2):g} Hz")
     return join(

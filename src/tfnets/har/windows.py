@@ -12,6 +12,8 @@ from tfnets.errors import InputError
 
 WINDOW = 150  # steps; 3 s at 50 Hz, as the course's sequences
 STRIDE = 40
+# How many of its usual steps a recording may miss and still go on.
+_GAP = 5
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,25 @@ def refuse_cutting(cutting: Cutting, source: str) -> None:
     """Raises InputError for options about cutting, of a source that has windows already."""
     if cutting.given:
         raise InputError(f"{source} holds windows already; {cutting.given} does not apply.")
+
+
+def jumps(steps: np.ndarray, usual: float) -> np.ndarray:
+    """Where a recording is parted, for a window must not run over a gap.
+
+    Args:
+        steps: Time from each row to the next, ``(n,)``.
+        usual: The usual one, more than 0.
+
+    Returns:
+        Whether time goes back there or misses more than a few steps, ``(n,)`` bool.
+    """
+    return (steps < 0) | (steps > _GAP * usual)
+
+
+def parted(jumped: int) -> tuple[str, ...]:
+    """How many gaps part recordings, in words; nothing for none."""
+    gaps = "gap" if jumped == 1 else "gaps"
+    return (f"recordings parted at {jumped:,} {gaps} in the time",) if jumped else ()
 
 
 def cut(series: np.ndarray, window: int = WINDOW, stride: int = STRIDE) -> np.ndarray:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tfnets.errors import InputError
-from tfnets.har.windows import AS_IT_IS, Cutting, Windows, join
+from tfnets.har.windows import AS_IT_IS, Cutting, Windows, join, jumps, parted
 
 ACTIVITIES = {
     "downstairs": "downstairs",
@@ -30,9 +30,10 @@ def find(folder: Path) -> Path | None:
 def read(path: Path, cutting: Cutting = AS_IT_IS) -> Windows:
     """Windows of acceleration, three axes; 150 steps are 7.5 s.
 
-    A recording goes on as long as user and activity stay the same. Entries that are not
-    ``user,activity,timestamp,x,y,z`` are skipped and counted; so are dead ones, whose time stamp
-    and values are all 0.
+    A recording goes on as long as user and activity stay the same and the time stamps have no
+    gap: none goes back, or jumps by more than five of the recording's usual steps. Entries that
+    are not ``user,activity,timestamp,x,y,z`` are skipped and counted; so are dead ones, whose
+    time stamp and values are all 0.
 
     Raises:
         InputError: For a file that cannot be read or has no such entries.
@@ -62,14 +63,20 @@ def read(path: Path, cutting: Cutting = AS_IT_IS) -> Windows:
             "should."
         )
     classes = tuple(sorted({ACTIVITIES[entry[1]] for entry in entries}))
-    recordings = (
-        (np.array([entry[2] for entry in group]), classes.index(ACTIVITIES[activity]), user)
-        for (user, activity), group in groupby(entries, key=lambda entry: entry[:2])
-    )
+    recordings = []
+    gaps = 0
+    for (user, activity), group in groupby(entries, key=lambda entry: entry[:2]):
+        found = list(group)
+        series = np.array([entry[2] for entry in found])
+        edges = _gaps(np.array([entry[3] for entry in found]))
+        gaps += len(edges)
+        label = classes.index(ACTIVITIES[activity])
+        recordings += [(part, label, user) for part in np.split(series, edges)]
     every = f"of {skipped + dead + len(entries):,}"
     remarks = [f"{skipped:,} malformed entries {every} skipped"] if skipped else []
     if dead:
         remarks.append(f"{dead:,} dead entries {every} (time stamp and values 0) dropped")
+    remarks += parted(gaps)
     newer = {"stairs", "lying down"} & set(classes)
     return join(
         recordings,
@@ -94,4 +101,19 @@ def _parse(entry: str) -> tuple | None:
         return None
     if x == y == z == 0 and not fields[2].strip("0."):
         return _DEAD
-    return fields[0], fields[1].lower(), (x, y, z)
+    return fields[0], fields[1].lower(), (x, y, z), _time(fields[2])
+
+
+def _time(field: str) -> float:
+    try:
+        return float(field)
+    except ValueError:
+        return float("nan")
+
+
+def _gaps(time: np.ndarray) -> np.ndarray:
+    """Where the rows of one recording are parted; nowhere if its times do not go on."""
+    steps = np.diff(time)
+    known = steps[np.isfinite(steps)]
+    usual = np.median(known) if len(known) else 0.0
+    return np.flatnonzero(jumps(steps, usual)) + 1 if usual > 0 else np.array([], int)

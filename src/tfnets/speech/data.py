@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tfnets import duplicates as copies
 from tfnets import keras_settings
 from tfnets.dataset import SPLITS, Dataset, Split, Varied
 from tfnets.errors import InputError
@@ -62,6 +63,7 @@ def load(
     silence: bool = False,
     level: str = "none",
     augment: bool = False,
+    duplicates: str = "drop",
     progress: bool = True,
 ) -> Dataset:
     """Loads spoken words as standardised log-mel matrices.
@@ -101,6 +103,9 @@ def load(
             or ``"running"``.
         augment: Whether training clips are changed anew in each epoch
             (:mod:`tfnets.speech.augmentation`).
+        duplicates: What becomes of recordings that are in two splits, under whatever name and
+            speaker, also if one begins later than the other: ``"drop"`` takes them out of
+            training (and validation), ``"keep"`` leaves them in (:mod:`tfnets.duplicates`).
         progress: Whether to say how far rendering and features have come.
 
     Returns:
@@ -114,7 +119,7 @@ def load(
             does not fit together.
     """
     keras_settings.check()
-    form = _Form(level, augment)
+    form = _Form(level, augment, duplicates)
     try:
         if _is_npz(data):
             own = {"pattern": pattern, "test_speakers": tuple(test_speakers), "folds": folds}
@@ -126,7 +131,8 @@ def load(
                         f"{data} holds ready matrices with a split of their own; {option} is for "
                         "recordings."
                     )
-            return from_npz(Path(os.path.expanduser(data))).check().standardise()
+            path = Path(os.path.expanduser(data))
+            return from_npz(path, duplicates=duplicates).check().standardise()
         choice = splits.Choice(split, tuple(test_speakers), folds, fold)
         chosen = choose(data, words, clips, pattern, choice, unknown, silence, progress)
         return _dataset(chosen, form, progress)
@@ -145,6 +151,7 @@ def folds(
     pattern: str = "",
     level: str = "none",
     augment: bool = False,
+    duplicates: str = "drop",
     progress: bool = True,
 ) -> Iterator[tuple[tuple[str, ...], Dataset]]:
     """The data of a cross-validation by speaker: everybody is tested on once.
@@ -157,6 +164,7 @@ def folds(
         pattern: As for :func:`load`.
         level: As for :func:`load`.
         augment: As for :func:`load`.
+        duplicates: As for :func:`load`.
         progress: As for :func:`load`.
 
     Yields:
@@ -186,6 +194,7 @@ def folds(
             fold=fold,
             level=level,
             augment=augment,
+            duplicates=duplicates,
             progress=progress,
         )
         assert loaded.test.groups is not None  # folds are by speaker
@@ -196,9 +205,11 @@ def folds(
 class _Form:
     level: str
     augment: bool
+    duplicates: str
 
     def __post_init__(self):
         level.check(self.level)
+        copies.check(self.duplicates)
 
 
 def choose(
@@ -358,11 +369,18 @@ def _dataset(chosen: Words, form: _Form, progress: bool) -> Dataset:
     listing, parts = chosen.listing, chosen.parts
     started = time.perf_counter()
     matrices = recordings.matrices(listing, progress)
+    found = copies.find(
+        {name: [matrices.sounds[n] for n in parts.numbers[name]] for name in SPLITS},
+        {name: chosen.labels[parts.numbers[name]] for name in SPLITS},
+        form.duplicates,
+        str(listing.root),
+        "clips",
+    )
     digest = hashlib.sha256()
     of_split: dict[str, Any] = {}
     raw: dict[str, np.ndarray] = {}
     for name in SPLITS:
-        own = parts.numbers[name]
+        own = parts.numbers[name][found.kept[name]]
         raw[name] = np.ascontiguousarray(matrices.x[own])
         groups = None
         if name in parts.by_speaker:
@@ -375,10 +393,11 @@ def _dataset(chosen: Words, form: _Form, progress: bool) -> Dataset:
         source=str(listing.root.resolve()),
         classes=chosen.classes,
         **of_split,
-        split_kind="; ".join([parts.kind, *listing.remarks, *matrices.remarks]),
+        split_kind="; ".join([parts.kind, *listing.remarks, *matrices.remarks, *found.remarks]),
         digest=digest.hexdigest(),
         from_audio=True,
         level=form.level,
+        duplicates=found.count,
         seconds=chosen.seconds,
     )
     data = data.check().standardise()

@@ -4,7 +4,9 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +20,8 @@ from tfnets.speech.clips import SILENCE, Clip, Listing
 _AT_ONCE = 256
 # Goes into the key of cached features: how silence is made.
 _SILENCE_RECIPE = 1
+# Samples before and after a clip's loudest one by which it is known again: half a second in all.
+_AROUND = features.SAMPLE_RATE // 4
 _PARTS = {"train": (0.0, 0.8), "val": (0.8, 0.9), "test": (0.9, 1.0)}
 
 
@@ -28,11 +32,13 @@ class Matrices:
     Attributes:
         x: ``(clips, 101, 40)`` float32, decibels; a file that is mapped into memory.
         digests: Of each clip's features.
+        sounds: Of each clip's sound (:func:`fingerprint`).
         remarks: What was repaired, and what was cut, in words.
     """
 
     x: np.ndarray
     digests: list[str]
+    sounds: list[str]
     remarks: tuple[str, ...]
 
 
@@ -71,14 +77,17 @@ def matrices(listing: Listing, progress: bool) -> Matrices:
         InputError: For a recording that cannot be read, or a damaged cache.
     """
     files = sorted({*(c.path for c in listing.clips if not _is_made(c)), *listing.noises})
-    stats = {path: (listing.root / path).stat() for path in files}
+    with ThreadPoolExecutor() as pool:
+        versions = pool.map(_version, [listing.root / path for path in files])
+        contents = dict(zip(files, versions, strict=True))
     name = cache.key(
         root=str(listing.root.resolve()),
         clips=[clip.name for clip in listing.clips],
-        files={path: [stat.st_size, stat.st_mtime_ns] for path, stat in stats.items()},
+        files=contents,
         features=features.SETTINGS,
         recipe=features.RECIPE,
         silence=_SILENCE_RECIPE,
+        fingerprint=_AROUND,
     )
     cached = cache.folder(
         f"speech/features-{name}", lambda target: _fill(target / "x.npy", listing, progress)
@@ -89,11 +98,37 @@ def matrices(listing: Listing, progress: bool) -> Matrices:
         if x.shape != (len(listing.clips), *features.SHAPE):
             raise ValueError(f"x has shape {x.shape}")
         about = json.loads((cached / "about.json").read_text())
-        return Matrices(x, about["digests"], _remarks(about, len(listing.clips)))
+        remarks = _remarks(about, len(listing.clips))
+        return Matrices(x, about["digests"], about["sounds"], remarks)
     except Exception as error:  # what NumPy makes of a damaged file can be anything
         raise InputError(
             f"the cached features in {cached} are damaged ({first_line(error)}); delete it."
         ) from None
+
+
+def fingerprint(samples: np.ndarray) -> str:
+    """Digest of the half second around a clip's loudest sample.
+
+    It is the same for a copy that begins earlier or later, as long as that half second is in
+    both or is followed by silence. Empty for digital silence, which is the same everywhere.
+
+    Args:
+        samples: ``(n,)`` float32.
+    """
+    if not len(samples) or samples.min() == samples.max():
+        return ""
+    loudest = int(np.abs(samples).argmax())
+    around = np.pad(samples, _AROUND)[loudest : loudest + 2 * _AROUND]
+    return hashlib.sha256(around.astype(np.float32).tobytes()).hexdigest()
+
+
+def _version(path: Path) -> str | list[int]:
+    """What changes with a file's contents: their digest; of our own files, size and time."""
+    if path.is_relative_to(cache.directory()):
+        stat = path.stat()
+        return [stat.st_size, stat.st_mtime_ns]
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fill(target, listing: Listing, progress: bool) -> None:
@@ -101,12 +136,15 @@ def _fill(target, listing: Listing, progress: bool) -> None:
     shape = (len(listing.clips), *features.SHAPE)
     x = np.lib.format.open_memmap(target, mode="w+", dtype=np.float32, shape=shape)
     about: dict = {"repaired": {}, "longer": 0}
+    heard = [""] * len(x)
     with Progress("computing log-mel features", len(x), shown=progress) as meter:
         for numbers in _batches(listing):
             clips = [listing.clips[n] for n in numbers]
             sounds = [sound(listing, clip) for clip in clips]
             part = features.log_mel(np.stack([audio.one_second(each.samples) for each in sounds]))
             x[numbers] = part
+            for number, each in zip(numbers, sounds, strict=True):
+                heard[number] = fingerprint(each.samples)
             about["longer"] += sum(each.seconds > 1 + 1e-6 for each in sounds)
             about["repaired"] |= {
                 clip.name: each.repaired
@@ -116,6 +154,7 @@ def _fill(target, listing: Listing, progress: bool) -> None:
             meter.step(len(part))
     x.flush()
     about["digests"] = [hashlib.sha256(each).hexdigest() for each in x]
+    about["sounds"] = heard
     (target.parent / "about.json").write_text(json.dumps(about))
 
 

@@ -405,3 +405,23 @@ def test_bad_data_ends_the_run_as_failed_and_says_why(store, command, tmp_path):
     assert run.info.status == "FAILED"
     assert run.data.tags["error"] == str(result.exception)
     assert not store.list_artifacts(run.info.run_id)
+
+
+def test_copies_are_counted_and_can_be_kept(store, speech_folder, command):
+    source = speech_folder / "go/speaker5_nohash_0.wav"
+    (speech_folder / "go/speaker0_nohash_0.wav").write_bytes(source.read_bytes())
+    for kind in ("drop", "keep"):
+        given = {"data": speech_folder, "epochs": 1, "batch_size": 8, "duplicates": kind}
+        assert command(cli, "fc", **given).exception is None
+    kept, dropped = store.search_runs(["0"], "tags.stage = 'train'")
+    assert [run.data.tags["data.duplicates"] for run in (dropped, kept)] == ["1", "1"]
+    for run, words in ((dropped, "dropped"), (kept, "kept on request")):
+        (split,) = {
+            tag.value
+            for each in run.inputs.dataset_inputs
+            for tag in each.tags
+            if tag.key == "split"
+        }
+        assert f"1 train clips that are in the test split, too, {words}" in split
+    assert dropped.data.params["duplicates"] == "drop"
+    assert kept.data.params["duplicates"] == "keep"

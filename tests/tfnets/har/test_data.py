@@ -57,7 +57,7 @@ def write_course(path):
     labels = np.eye(6)[np.arange(60) % 6]
     x = np.random.default_rng(0).normal(size=(60, 20, 3))
     with h5py.File(path, "w") as file:
-        file.update({"trX": x, "trY": labels, "tstX": x[:12], "tstY": labels[:12]})
+        file.update({"trX": x, "trY": labels, "tstX": -x[:12], "tstY": labels[:12]})
     return path
 
 

@@ -92,6 +92,7 @@ def test_dead_rows_are_dropped_and_gaps_part_recordings(tmp_path):
     assert "10 dead rows of 9,000 dropped" in windows.remarks
     # 10 steps and 580 steps, for the clock has jumped.
     assert (windows.subjects == "a").sum() == 11 + 12 + 12
+    assert "recordings parted at 1 gap in the time" in windows.remarks
 
 
 def test_subjects_are_needed_or_windows_are_mixed(tmp_path):
@@ -121,7 +122,7 @@ def test_windows_in_an_npz_with_names_and_subjects(tmp_path):
 
 def test_an_npz_with_a_split_may_have_names_for_labels(tmp_path):
     x, names = RNG.normal(size=(30, 20, 3)), np.array(["b", "a", "c"])[np.arange(30) % 3]
-    np.savez(tmp_path / "own.npz", x_train=x, y_train=names, x_test=x, y_test=names)
+    np.savez(tmp_path / "own.npz", x_train=x, y_train=names, x_test=-x, y_test=names)
     data = har.load(tmp_path / "own.npz")
     assert data.classes == ("a", "b", "c")
     np.testing.assert_array_equal(data.test.y, [1, 0, 2] * 10)
@@ -149,6 +150,60 @@ def test_wisdm_2_blanks_and_dead_records(tmp_path):
     assert windows.remarks[0] == "150 dead entries of 3,000 (time stamp and values 0) dropped"
     assert not (windows.x == 0).all(-1).any()
     assert len(windows.x) == 5 * 3 * 2  # 190 steps of each
+
+
+def test_wisdm_windows_do_not_run_over_a_gap(tmp_path):
+    lines = list(wisdm_lines(("Walking", "Jogging"), users=2, steps=200))
+    file = tmp_path / "WISDM_ar_v1.1_raw.txt"
+
+    def read(shift):
+        """With the clock of the second half of the first recording moved."""
+        moved = []
+        for n, line in enumerate(lines):
+            fields = line.split(",")
+            if 100 <= n < 200:
+                fields[2] = str(int(fields[2]) + shift)
+            moved.append(",".join(fields))
+        file.write_text("\n".join(moved))
+        return wisdm.read(file, Cutting(window=100, stride=50))
+
+    whole = read(0)
+    assert len(whole.x) == 4 * 3
+    assert not any("gap" in remark for remark in whole.remarks)
+    for shift in (-(10**9), 10**9):
+        parted = read(shift)
+        assert "recordings parted at 1 gap in the time" in parted.remarks
+        np.testing.assert_array_equal(parted.x, whole.x[[0, 2, *range(3, 12)]])
+    assert len(read(200_000_000).x) == 4 * 3  # four of its steps are missing
+    file.write_text("\n".join(lines).replace(",10", ",time"))
+    assert len(wisdm.read(file, Cutting(window=100, stride=50)).x) == 4 * 3
+
+
+def test_the_same_recording_of_two_subjects(tmp_path):
+    own = recordings()
+    copy = own[own.subject == "a"].assign(subject="f")
+    pd.concat([own, copy]).to_csv(tmp_path / "own.csv", index=False)
+    clean = har.load(tmp_path / "own.csv", test_subjects=["a"], duplicates="keep")
+    data = har.load(tmp_path / "own.csv", test_subjects=["a"])
+    assert "f" in clean.train.groups
+    assert "f" not in data.train.groups
+    assert data.duplicates == clean.duplicates == len(data.test) == len(clean.test)
+    assert "train windows that are in the test split, too, dropped" in data.split_kind
+    assert "in the test split, too, kept on request" in clean.split_kind
+    assert len(clean.train) + len(clean.val) - len(data.train) - len(data.val) == len(data.test)
+    for _, fold in har.folds(tmp_path / "own.csv", parts=6):
+        of_test = {each.tobytes() for each in fold.test.x}
+        assert not of_test & {each.tobytes() for each in [*fold.train.x, *fold.val.x]}
+    with pytest.raises(InputError, match="unknown duplicates 'none'; choose from drop, keep"):
+        har.load(tmp_path / "own.csv", duplicates="none")
+
+
+def test_a_sensor_that_was_off_is_no_copy(tmp_path):
+    x = RNG.normal(size=(60, 20, 3))
+    x[::12] = 9.81
+    names = np.array(["walk", "sit", "run"])[np.arange(60) % 3]
+    np.savez(tmp_path / "own.npz", x=x, y=names, subjects=np.arange(60) // 12)
+    assert har.load(tmp_path / "own.npz").duplicates == 0
 
 
 @pytest.mark.parametrize("form", ["folder", "nested", "zip", "tar.gz", "zip in a zip"])
