@@ -11,7 +11,7 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from tfnets import calibration, losses, programs
+from tfnets import calibration, forms, losses, programs
 from tfnets.dataset import Split
 from tfnets.errors import InputError
 from tfnets.probabilities import fault
@@ -68,7 +68,8 @@ def evaluate(
     Raises:
         InputError: If the model does not answer with probabilities.
     """
-    probabilities = programs.predict(model, split.x, batch_size)
+    probabilities = programs.predict(model, np.asarray(split.x), batch_size)
+    split = forms.numbers(split, probabilities.shape, "evaluated", "the model")
     why = fault(probabilities)
     if why:
         raise InputError(f"the outputs of model {model.name!r} are no probabilities: {why}.")

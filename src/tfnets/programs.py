@@ -27,7 +27,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfnets import optimizers
+from tfnets import optimizers, seeds
+from tfnets.errors import InputError
 from tfnets.loop import Execution, Loop, Objective
 
 # Networks of tfnets' own builders, with their parts when they were built.
@@ -175,10 +176,19 @@ def predict(model: keras.Model, x: np.ndarray, batch_size: int = 1024) -> np.nda
 
     Returns:
         ``(n, ...)``.
+
+    Raises:
+        InputError: For a model with several outputs.
     """
     network = _configuration(model)
     if network is None:
-        return np.asarray(model.predict(x, batch_size=batch_size, verbose=0))
+        answers = model.predict(x, batch_size=batch_size, verbose=0)
+        if isinstance(answers, list | tuple | dict):
+            raise InputError(
+                f"model {model.name!r} answers with a {type(answers).__name__} of {len(answers)}; "
+                "expected one tensor."
+            )
+        return np.asarray(answers)
 
     def make() -> tuple[keras.Model, Callable]:
         copy = _copy_of(model, network)
@@ -251,10 +261,10 @@ def _without_start(part: Any) -> Any:
 
 def _copy_of(model: keras.Model, configuration: dict) -> keras.Model:
     """A model of the same configuration; random numbers are drawn as if it had not been made."""
-    states = random.getstate(), np.random.get_state()  # noqa: NPY002 (the process's own)
-    try:
-        copy = keras.saving.deserialize_keras_object(configuration)
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
-    return copy
+    with seeds.LOCK:
+        states = random.getstate(), np.random.get_state()  # noqa: NPY002 (the process's own)
+        try:
+            return keras.saving.deserialize_keras_object(configuration)
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])  # noqa: NPY002

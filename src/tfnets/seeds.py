@@ -4,6 +4,7 @@ import contextlib
 import functools
 import itertools
 import random
+import threading
 from collections.abc import Callable, Iterator, Mapping
 
 import keras
@@ -14,6 +15,12 @@ from tensorflow.python.eager import context
 
 Kind = Callable[..., keras.initializers.Initializer]
 
+
+# Held by a thread that seeds the process and draws what follows from it.
+LOCK = threading.RLock()
+
+# How many blocks of :func:`kept` there are, and Python's and NumPy's states before the first.
+_kept: list = [0, None]
 
 # What draws TensorFlow's operation seeds as it was after the last seeding here.
 _drawn_from: list = [None, None]
@@ -45,15 +52,24 @@ def set_all(seed: int) -> None:
 
 @contextlib.contextmanager
 def kept() -> Iterator[None]:
-    """A block after which Python, NumPy and Keras draw what they would have drawn without it."""
-    names = "global_random_seed", GLOBAL_SEED_GENERATOR
-    states = random.getstate(), np.random.get_state()  # noqa: NPY002 (the process's own)
+    """A block after which Python, NumPy and Keras draw what they would have drawn without it.
+
+    Of several threads, once the last has left its block.
+    """
+    names = "global_random_seed", GLOBAL_SEED_GENERATOR  # which each thread has its own
+    with LOCK:
+        if not _kept[0]:
+            _kept[1] = random.getstate(), np.random.get_state()  # noqa: NPY002 (the process's own)
+        _kept[0] += 1
     of_keras = [global_state.get_global_attribute(name) for name in names]
     try:
         yield
     finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
+        with LOCK:
+            _kept[0] -= 1
+            if not _kept[0]:
+                random.setstate(_kept[1][0])
+                np.random.set_state(_kept[1][1])  # noqa: NPY002
         for name, value in zip(names, of_keras, strict=True):
             global_state.set_global_attribute(name, value)
 
@@ -81,11 +97,11 @@ def initializers(kinds: Mapping[str, Kind], seed: int | None) -> Callable[..., d
         A function from the kinds that a layer has to its arguments,
         ``{"kernel_initializer": ...}``; each call goes on with new seeds.
     """
-    each = _seeds(seed)
+    own = endless(seed)
 
     def start(*names: str) -> dict:
         return {
-            f"{name}_initializer": kinds[name](seed=next(each)) for name in names if name in kinds
+            f"{name}_initializer": kinds[name](seed=next(own)) for name in names if name in kinds
         }
 
     return start
@@ -102,7 +118,7 @@ def torch_uniform(fan: int) -> Kind:
     return functools.partial(keras.initializers.RandomUniform, -limit, limit)
 
 
-def _seeds(seed: int | None) -> Iterator[int | None]:
+def endless(seed: int | None) -> Iterator[int | None]:
     """Endless seeds that follow from one; without one, endless None."""
     if seed is None:
         return itertools.repeat(None)

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfnets import optimizers, probabilities, programs, seeds
+from tfnets import forms, optimizers, probabilities, programs, seeds
 from tfnets.callbacks import Called, EpochProgress, check
 from tfnets.dataset import Dataset, Split, Stream, Varied
 from tfnets.errors import InputError
@@ -144,9 +144,11 @@ class Trained:
     drawing: float
     start: tuple[Metrics, Metrics] | None
     _program: Callable[[], contextlib.AbstractContextManager[Program]]
+    _outputs: tuple[int, ...]
 
     def evaluate(self, split: Split) -> Metrics:
         """``loss``, ``accuracy`` and what else the objective counts, of the model as it is."""
+        split = forms.numbers(split, self._outputs, "evaluated", self.model.name)
         with self._program() as program:
             program.load(self.model)
             return program.loop.evaluate(tf.constant(split.x), tf.constant(split.y))
@@ -199,7 +201,9 @@ def train(
     """Trains a network by the recipe.
 
     The same arguments give the same weights to the bit on the same machine. The random generators
-    of the process (Python, NumPy, Keras) are as they were afterwards.
+    of the process (Python, NumPy, Keras) are as they were afterwards. Threads may train side by
+    side: each has what it would have alone, for a network of a user's own is trained while no
+    other thread begins to train.
     TensorFlow's CPU kernels that are used here are deterministic as they are; on a GPU
     its deterministic kernels are switched on, for this process and for good.
 
@@ -213,8 +217,10 @@ def train(
 
     Args:
         build: Builds the network; called after seeding, so that the seed decides the
-            initial weights.
-        data: What to train and validate on.
+            initial weights. Any ``keras.Model`` with one input and one output, of a Sequential
+            without an Input and of a class of your own, too.
+        data: What to train and validate on; samples of any real dtype, labels as class numbers
+            of any width, one-hot or in a column.
         recipe: How to train.
         progress: Whether to show how far the training is, with the time left.
         callbacks: Keras callbacks, called in their order after those of the recipe. The logs of
@@ -230,8 +236,37 @@ def train(
     Raises:
         InputError: If a loss stops being a finite number, the recipe needs a validation split
             (patience, keep) and the data has none, the recipe has steps and the data no
-            stream, a label is no class of the network's outputs, or a callback cannot work here.
+            stream, the network does not take the samples or has several outputs, a label is no
+            class of its outputs, or a callback cannot work here.
     """
+    with contextlib.ExitStack() as alone:
+        return _train(
+            build,
+            data,
+            recipe,
+            progress,
+            callbacks,
+            objective,
+            execution or Execution(),
+            watched,
+            from_start,
+            alone,
+        )
+
+
+def _train(
+    build: Callable[[], keras.Model],
+    data: Dataset,
+    recipe: Recipe,
+    progress: bool,
+    callbacks: Sequence[keras.callbacks.Callback],
+    objective: Objective,
+    execution: Execution,
+    watched: Sequence[str],
+    from_start: bool,
+    alone: contextlib.ExitStack,
+) -> Trained:
+    """The same; what stands in ``alone`` keeps other threads from seeding the process."""
     if recipe.watches and data.val is None:
         what = "early stopping" if recipe.patience else "best epoch to keep"
         raise InputError(f"{data.source}: without validation data there is no {what}.")
@@ -244,16 +279,21 @@ def train(
         check(callback)
     if tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()
+    data = forms.arrays(data)
     started = time.perf_counter()
+    alone.enter_context(seeds.LOCK)
     seeds.set_all(recipe.seed)
-    model = build()
-    if not programs.is_as_built(model):
+    model = forms.built(build)
+    if programs.is_as_built(model):
+        alone.close()  # nothing more is drawn
+    else:
         seeds.expect_operations_with_seeds()
-    _check_labels(data, model)
-    _check_outputs(data, model, objective)
+    outputs = forms.outputs(model, data)
+    data = forms.with_class_numbers(data, outputs.shape, model.name)
+    _check_outputs(outputs, model, objective)
     optimizer = recipe.build_optimizer(len(data.train) if isinstance(data.train, Split) else None)
     program_of = functools.partial(
-        programs.program, model, optimizer, objective, recipe.batch_size, execution or Execution()
+        programs.program, model, optimizer, objective, recipe.batch_size, execution
     )
     samples = {
         name: (tf.constant(split.x), tf.constant(split.y))
@@ -318,7 +358,7 @@ def train(
         # One without a copy has the model itself.
         return program_of() if program.own else contextlib.nullcontext(program)
 
-    return Trained(model, optimizer, history, best, seconds, drawing, start, again)
+    return Trained(model, optimizer, history, best, seconds, drawing, start, again, outputs.shape)
 
 
 def _anew(
@@ -326,7 +366,7 @@ def _anew(
     optimizer: keras.optimizers.Optimizer,
     objective: Objective,
     recipe: Recipe,
-    execution: Execution | None,
+    execution: Execution,
 ) -> Program:
     """A program for a model or an optimizer that a callback has changed in the middle.
 
@@ -345,7 +385,7 @@ def _anew(
             f"momentum became {optimizer.momentum} during the training; it must be above 0 from "
             "the start."
         )
-    loop = Loop(model, optimizer, objective, recipe.batch_size, execution or Execution())
+    loop = Loop(model, optimizer, objective, recipe.batch_size, execution)
     return Program(loop)
 
 
@@ -369,19 +409,7 @@ def _from_start(loop: Loop, drawn: tuple, samples: dict[str, tuple]) -> tuple[Me
     return before, after
 
 
-def _check_labels(data: Dataset, model: keras.Model) -> None:
-    """Raises InputError for a label that is no class: compiled losses take it for anything."""
-    classes = model.output_shape[-1]
-    for name, split in data.splits.items():
-        if split.y.dtype.kind not in "iu" or split.y.min() < 0 or split.y.max() >= classes:
-            raise InputError(
-                f"{data.source}: {name} labels are {split.y.dtype} from {split.y.min()} to "
-                f"{split.y.max()}; expected whole numbers from 0 to {classes - 1}, one for each "
-                f"output of {model.name}."
-            )
-
-
-def _check_outputs(data: Dataset, model: keras.Model, objective: Objective) -> None:
+def _check_outputs(outputs: np.ndarray, model: keras.Model, objective: Objective) -> None:
     """Raises InputError if the loss needs probabilities and some samples' outputs are none.
 
     Or if they are, and it needs logits. What a network ends with says little: logits can come from
@@ -390,7 +418,6 @@ def _check_outputs(data: Dataset, model: keras.Model, objective: Objective) -> N
     kind = objective.outputs
     if kind not in (*probabilities.KINDS, "linear") or programs.is_as_built(model):
         return
-    outputs = np.asarray(model(next(iter(data.splits.values())).x[:16], training=False))
     if kind == "linear":
         if not probabilities.fault(outputs):
             raise InputError(

@@ -2,13 +2,14 @@
 
 import random
 import threading
+import time
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfnets import addition, har, optimizers, programs, seeds, training
+from tfnets import addition, har, optimizers, programs, seeds, speech, training
 from tfnets.dataset import Dataset, Split
 from tfnets.loop import Loop
 
@@ -193,6 +194,41 @@ def test_threads_train_side_by_side_as_alone():
     for thread in threads:
         thread.join()
     assert together == alone
+
+
+@pytest.mark.parametrize("whose", ["ours", "a user's"])
+def test_threads_whose_networks_have_no_seed_train_as_alone(whose):
+    # Without a lock the second thread seeds the process while the first one builds.
+    def build(wait):
+        time.sleep(wait)
+        if whose == "ours":
+            return speech.build("fc", input_shape=(5, 4))
+        inputs = keras.Input((5, 4))
+        hidden = keras.layers.Dropout(0.2)(keras.layers.Flatten()(inputs))
+        return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(hidden))
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(30, 5, 4)).astype(np.float32), np.arange(30, dtype=np.int32) % 3
+    data = Dataset("d", "own", tuple("abc"), Split(x, y), Split(x, y), Split(x, y), "", "")
+
+    def found(seed, wait=0.0):
+        recipe = training.Recipe(epochs=2, batch_size=8, seed=seed)
+        return bits(training.train(lambda: build(wait), data, recipe, progress=False))
+
+    before = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    alone = {seed: found(seed) for seed in (1, 2)}
+    together = {}
+
+    def train_one(seed):
+        together[seed] = found(seed, 0.3)
+
+    threads = [threading.Thread(target=train_one, args=[seed]) for seed in alone]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert together == alone
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # noqa: NPY002
 
 
 def test_predictions_are_those_of_the_model():

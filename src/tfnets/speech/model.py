@@ -1,17 +1,18 @@
 """The networks for spoken words (the speech reports) and the model that is deployed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 from keras import layers
+from keras.initializers import GlorotUniform, Orthogonal
 
 from tfnets import keras_settings, programs
 from tfnets.errors import InputError
 from tfnets.export import Temperature, by_class
 from tfnets.layers import GRU, FixedLength
 from tfnets.loop import CLASSIFICATION, Execution
-from tfnets.seeds import initializers, torch_uniform
+from tfnets.seeds import endless, initializers, torch_uniform
 from tfnets.speech import features
 from tfnets.speech.level import Level
 from tfnets.torch_weights import state_dict as torch_weights
@@ -19,6 +20,9 @@ from tfnets.torch_weights import state_dict as torch_weights
 MODELS = ("fc", "cnn", "gru")
 POOLINGS = ("last", "mean", "flatten")
 INITIALIZERS = ("keras", "torch")
+
+# What Keras' layers start with, biases at 0.
+_KERAS = {"kernel": GlorotUniform, "recurrent": Orthogonal}
 
 OBJECTIVE = CLASSIFICATION
 
@@ -47,6 +51,7 @@ def build(
     reset_after: bool = False,
     recurrent_bias: bool = True,
     initializer: str = "keras",
+    seed: int | None = None,
 ) -> keras.Model:
     """Builds one of the three networks of the speech reports.
 
@@ -71,6 +76,7 @@ def build(
         initializer: ``"keras"``: as Keras' layers start, biases at 0. ``"torch"``: as PyTorch's
             modules start, in which the reports trained: weights and biases uniform in
             +-1/sqrt(inputs of a unit), of the GRU in +-1/sqrt(64), for it has 64 units.
+        seed: Decides the initial weights, whatever other threads do; None for Keras' choice.
 
     Returns:
         A functional model from ``(batch, time, features)`` float32 to class
@@ -86,18 +92,19 @@ def build(
     if num_classes < 2:
         raise InputError(f"num_classes is {num_classes}; a classifier needs 2 or more.")
 
+    start = _starts(initializer, seed)
     inputs = keras.Input(input_shape, name="log_mel")
     if model == "gru":
-        x = _gru(inputs, pooling, initializer, form)
+        x = _gru(inputs, pooling, start, form)
     elif model == "cnn":
-        x = _cnn(inputs, initializer)
+        x = _cnn(inputs, start)
     else:
         x = layers.Flatten(data_format="channels_last", name="flatten")(inputs)
     for number in range(4 if model == "fc" else 2):
-        start = _start(initializer, x.shape[-1])
-        x = layers.Dense(128, activation="relu", name=f"dense_{number + 1}", **start)(x)
-    start = _start(initializer, x.shape[-1])
-    outputs = layers.Dense(num_classes, activation="softmax", name="probabilities", **start)(x)
+        of_layer = start(x.shape[-1])
+        x = layers.Dense(128, activation="relu", name=f"dense_{number + 1}", **of_layer)(x)
+    of_layer = start(x.shape[-1])
+    outputs = layers.Dense(num_classes, activation="softmax", name="probabilities", **of_layer)(x)
     return programs.built(keras.Model(inputs, outputs, name=f"speech_{model}"))
 
 
@@ -163,18 +170,25 @@ def _check_model(model: str) -> None:
         raise InputError(f"unknown model {model!r}; choose from {', '.join(MODELS)}.")
 
 
-def _start(initializer: str, fan: int, *more: str) -> dict:
-    """A layer's arguments for its initial weights; none for Keras' own."""
-    if initializer == "keras":
-        return {}
-    kinds = ("kernel", "bias", *more)
-    return initializers(dict.fromkeys(kinds, torch_uniform(fan)), seed=None)(*kinds)
+def _starts(initializer: str, seed: int | None) -> Callable[..., dict]:
+    """A function from a layer's fan to its arguments for initial weights; none for Keras' own."""
+    of_layers = endless(seed)
+
+    def start(fan: int, *more: str) -> dict:
+        own = next(of_layers)
+        if initializer == "keras":
+            kinds = {name: _KERAS[name] for name in ("kernel", *more)}
+            return {} if seed is None else initializers(kinds, own)(*kinds)
+        kinds = dict.fromkeys(("kernel", "bias", *more), torch_uniform(fan))
+        return initializers(kinds, own)(*kinds)
+
+    return start
 
 
-def _gru(x, pooling: str, initializer: str, form: dict[str, bool]):
+def _gru(x, pooling: str, start: Callable[..., dict], form: dict[str, bool]):
     for number, sequences in ((1, True), (2, pooling != "last")):
-        start = _start(initializer, 64, "recurrent")
-        x = GRU(64, return_sequences=sequences, name=f"gru_{number}", **form, **start)(x)
+        of_layer = start(64, "recurrent")
+        x = GRU(64, return_sequences=sequences, name=f"gru_{number}", **form, **of_layer)(x)
     if pooling == "mean":
         return layers.GlobalAveragePooling1D("channels_last", name="mean_over_time")(x)
     if pooling == "flatten":
@@ -182,7 +196,7 @@ def _gru(x, pooling: str, initializer: str, form: dict[str, bool]):
     return x
 
 
-def _cnn(x, initializer: str):
+def _cnn(x, start: Callable[..., dict]):
     time, bands = x.shape[1:]
     if min(time, bands) < _SMALLEST:
         raise InputError(
@@ -192,8 +206,8 @@ def _cnn(x, initializer: str):
     x = layers.Reshape((time, bands, 1), name="one_channel")(x)
     last = {"data_format": "channels_last"}  # whatever Keras is set to
     for number, filters in enumerate((32, 16), 1):
-        start = _start(initializer, 5 * 5 * x.shape[-1]) | last
-        x = layers.Conv2D(filters, 5, activation="relu", name=f"conv_{number}", **start)(x)
+        of_layer = start(5 * 5 * x.shape[-1]) | last
+        x = layers.Conv2D(filters, 5, activation="relu", name=f"conv_{number}", **of_layer)(x)
         x = layers.MaxPooling2D(2, name=f"pool_{number}", **last)(x)
     return layers.Flatten(data_format="channels_last", name="flatten")(x)
 

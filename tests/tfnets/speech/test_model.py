@@ -7,6 +7,8 @@ from tfnets import speech
 from tfnets.errors import InputError
 from tfnets.layers import GRU
 
+RNG = np.random.default_rng(0)
+
 
 def test_the_reports_model():
     model = speech.build("gru")
@@ -113,6 +115,30 @@ def test_without_a_word_weights_start_as_those_of_keras():
     assert np.abs(kernel).max() == pytest.approx(np.sqrt(6 / (40 + 192)), rel=0.01)  # Glorot
     np.testing.assert_allclose(recurrent @ recurrent.T, np.eye(64), atol=1e-5)
     assert not bias.any()
+
+
+@pytest.mark.parametrize("initializer", ["keras", "torch"])
+@pytest.mark.parametrize("model", ["fc", "cnn", "gru"])
+def test_a_seed_decides_the_initial_weights(model, initializer):
+    def weights(seed):
+        keras.utils.set_random_seed(int(RNG.integers(1000)))
+        return speech.build(model, seed=seed, initializer=initializer).get_weights()
+
+    one, again, other = weights(1), weights(1), weights(2)
+    assert len(one) > 8
+    starts = []
+    for a, b, c in zip(one, again, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+        if a.any():
+            assert np.abs(a - c).max() > 0.001
+            starts.append(tuple(np.sign(a.ravel()[:40])))
+    assert len(set(starts)) == len(starts)  # none starts as another does
+    # The kinds are those without a seed.
+    keras.utils.set_random_seed(0)
+    unseeded = speech.build(model, initializer=initializer)
+    for a, b in zip(one, unseeded.get_weights(), strict=True):
+        if a.size > 100:
+            assert a.std() == pytest.approx(b.std(), rel=0.2, abs=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,156 @@
+"""Networks, samples and labels in the forms that users have them in, made ready for training."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfnets import programs
+from tfnets.arrays import finite, from_one_hot, row_of
+from tfnets.dataset import Dataset, Split
+from tfnets.errors import InputError, first_line
+
+# Samples that a network is tried on.
+_TRIED = 16
+
+
+def built(build: Callable[[], keras.Model]) -> keras.Model:
+    """Builds a network.
+
+    Raises:
+        InputError: For what builds none.
+    """
+    if isinstance(build, keras.Model) or not callable(build):
+        raise InputError(
+            f"build is a {type(build).__name__}; expected a function that builds a network, for "
+            "the seed decides its initial weights."
+        )
+    model = build()
+    if not isinstance(model, keras.Model):
+        raise InputError(f"build gives a {type(model).__name__}; expected a keras.Model.")
+    return model
+
+
+def arrays(data: Dataset) -> Dataset:
+    """The data with arrays as samples and labels; itself if they are.
+
+    Raises:
+        InputError: For samples that are no real numbers, and to train on or validate with also
+            NaN and infinity; for labels of another number.
+    """
+    changed: dict[str, Any] = {}
+    for name, split in data.splits.items():
+        x, y = np.asarray(split.x), np.asarray(split.y)
+        if x.dtype.kind not in "fiub":
+            raise InputError(
+                f"{data.source}: {name}.x has shape {x.shape} and dtype {x.dtype}; expected real "
+                "numbers (n, ...)."
+            )
+        if len(x) != len(y) or not len(x):
+            raise InputError(
+                f"{data.source}: {len(x)} {name} samples and {len(y)} {name} labels; expected "
+                "one label for each sample, and some of them."
+            )
+        # Of the test only its loss is told, if at all.
+        if name != "test" and x.dtype.kind == "f" and not np.isfinite(x).all():
+            finite(x, row_of(f"{data.source}: {name}.x"))
+        if x is not split.x or y is not split.y:
+            changed[name] = replace(split, x=x, y=y)
+    return replace(data, **changed) if changed else data
+
+
+def outputs(model: keras.Model, data: Dataset) -> np.ndarray:
+    """What a network answers for some samples, ``(n, ..., classes)``; a new one is built by it.
+
+    Of a network of tfnets, as it was built, only the shape counts.
+
+    Raises:
+        InputError: For a network that does not take such samples, or does not answer with one
+            tensor.
+    """
+    x = next(iter(data.splits.values())).x[:_TRIED]
+    if programs.is_as_built(model):
+        wanted = tuple(model.input_shape[1:])
+        fits = len(wanted) == x.ndim - 1 and all(
+            size in (None, there) for size, there in zip(wanted, x.shape[1:], strict=True)
+        )
+        if not fits:
+            raise InputError(
+                f"model {model.name!r} takes samples of shape {wanted}; those of {data.source} "
+                f"have {x.shape[1:]}."
+            )
+        return np.empty((len(x), *(size or 1 for size in model.output_shape[1:])))
+    try:
+        found = model(x, training=False)
+    except InputError:
+        raise
+    except Exception as error:  # what a network of anybody's own raises
+        raise InputError(
+            f"model {model.name!r} does not take samples of shape {x.shape[1:]} and dtype "
+            f"{x.dtype}: {first_line(error)}."
+        ) from None
+    if isinstance(found, list | tuple | dict):
+        raise InputError(
+            f"model {model.name!r} answers with a {type(found).__name__} of {len(found)}; "
+            "expected one tensor, a number for each class."
+        )
+    return keras.ops.convert_to_numpy(found)
+
+
+def with_class_numbers(data: Dataset, shape: tuple[int, ...], name: str) -> Dataset:
+    """The data with labels as class numbers, int32: of any width, one-hot or in a column.
+
+    Args:
+        data: The data, of arrays.
+        shape: Of the network's outputs, ``(n, ..., classes)``.
+        name: The network's name.
+
+    Raises:
+        InputError: For a label that is no class.
+    """
+    changed: dict[str, Any] = {
+        each: numbers(split, shape, f"{data.source}: {each}", name)
+        for each, split in data.splits.items()
+    }
+    same = all(changed[each] is split for each, split in data.splits.items())
+    return data if same else replace(data, **changed)
+
+
+def numbers(split: Split, shape: tuple[int, ...], place: str, name: str) -> Split:
+    """A split with class numbers as labels; itself if it has them.
+
+    Args:
+        split: Samples with labels.
+        shape: As for :func:`with_class_numbers`.
+        place: What the labels are called: ``"data.npz: train"``.
+        name: As for :func:`with_class_numbers`.
+
+    Raises:
+        InputError: For a label that is no class.
+    """
+    y, classes = np.asarray(split.y), shape[-1]
+    if y.ndim == 2 and y.shape[1] == 1 and len(shape) == 2:
+        y = y[:, 0]
+    # A label for each step is a class number where there are as many steps as classes.
+    steps = len(shape) == 3 and y.ndim == 2 and y.dtype.kind in "iu" and shape[1] == classes
+    if y.ndim > 1 and y.shape[-1] == classes and y.dtype.kind in "fiub" and not steps:
+        rows = y.reshape(-1, classes)
+        if np.isin(rows, (0, 1)).all() and (rows.sum(axis=1) == 1).all():
+            y = from_one_hot(rows, row_of(f"{place}.y")).reshape(y.shape[:-1])
+    if y.ndim >= len(shape):
+        raise InputError(
+            f"{place} labels have shape {y.shape} where {name} answers with {shape[1:]} for each "
+            "sample; expected class numbers (n,) or one-hot rows."
+        )
+    whole = y.dtype.kind in "iub" or (y.dtype.kind == "f" and (y == np.floor(y)).all())
+    if not whole or y.min() < 0 or y.max() >= classes:
+        ends = f" from {y.min()} to {y.max()}" if y.dtype.kind in "iufb" else ""
+        raise InputError(
+            f"{place} labels are {y.dtype}{ends}; expected whole numbers from 0 to {classes - 1}, "
+            f"one for each output of {name}."
+        )
+    if y is split.y and y.dtype == np.int32:
+        return split
+    return replace(split, y=y.astype(np.int32))
