@@ -115,16 +115,17 @@ def place(shared_store, tmp_path_factory, write_clip):
     """What the pages call ~: recordings, matrices and checkpoints."""
     home = tmp_path_factory.mktemp("home")
     write_clip(home / "clip.wav")
-    for word in ("no", "go", "down"):
+    for hertz, word in ((300, "no"), (600, "go"), (1200, "down")):
         for speaker in range(6):
             for take in range(3):
                 path = home / "speech_commands_v0.02" / word / f"s{speaker}_nohash_{take}.wav"
-                write_clip(path, hertz=300.0 * len(word), seed=10 * speaker + take)
+                write_clip(path, float(hertz))
     for word in ("one", "two"):
         for who in ("anna", "ben", "carl", "dora"):
             for take in range(2):
                 write_clip(home / "digits" / f"{word}_{who}_{take}.wav", 150.0 * len(who))
-    rows = [f"{who},{act},{who * 99 + n / 50},{n % 7},{n % 5},{who}"
+    rng = np.random.default_rng(0)
+    rows = [f"{who},{act},{who * 99 + n / 50},{n % (7 + len(act))},{rng.normal():.3f},{who}"
             for who in range(3) for act in ("walk", "sit") for n in range(400)]  # fmt: skip
     (home / "watch.csv").write_text("subject,activity,time,x,y,z\n" + "\n".join(rows) + "\n")
     lists = {"validation_list.txt": "s4", "testing_list.txt": "s5"}
@@ -132,9 +133,9 @@ def place(shared_store, tmp_path_factory, write_clip):
         listed = (home / "speech_commands_v0.02").glob(f"*/{speaker}_*.wav")
         names = "\n".join(f"{path.parent.name}/{path.name}" for path in listed)
         (home / "speech_commands_v0.02" / name).write_text(f"{names}\n")
-    rng, y = np.random.default_rng(0), np.arange(60) % 3
-    x = rng.normal(size=(60, 101, 40)) + y[:, None, None]
-    np.savez(home / "course.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    y = np.arange(60) % 3
+    x, x_test = (rng.normal(size=(60, 101, 40)) + y[:, None, None] for _ in range(2))
+    np.savez(home / "course.npz", x_train=x, y_train=y, x_test=x_test, y_test=y)
     from tfnets import addition, speech, torch_weights
 
     network = speech.build("gru", reset_after=True)

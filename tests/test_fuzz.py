@@ -59,7 +59,7 @@ def rng():
 def npz(folder):
     x, y = rng().normal(size=(60, 5, 4)), np.arange(60) % 3
     path = folder / "good.npz"
-    np.savez(path, x_train=x, y_train=y, x_test=x[:12], y_test=y[:12], classes=list("abc"))
+    np.savez(path, x_train=x, y_train=y, x_test=x[:12] + 0.01, y_test=y[:12], classes=list("abc"))
     return path, path
 
 
@@ -122,13 +122,13 @@ def motion_sense(folder):
 
 
 def clip(folder):
-    for word in ("no", "go"):
-        for speaker in "abcdefgh":
+    for step, word in enumerate(("no", "go"), 1):
+        for start, speaker in enumerate("abcdefgh"):
             path = folder / "words" / word / f"{speaker}_nohash_0.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
             with wave.open(str(path), "wb") as file:
                 file.setparams((1, 2, 16_000, 0, "NONE", ""))
-                file.writeframes(np.arange(400, dtype="<i2").tobytes())
+                file.writeframes(np.arange(start, 400 * step, step, dtype="<i2").tobytes())
     return folder / "words" / "no" / "a_nohash_0.wav", folder / "words" / "no" / "a_nohash_0.wav"
 
 

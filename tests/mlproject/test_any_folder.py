@@ -91,7 +91,7 @@ def test_everything_works_in_a_folder_of_any_name(folder_of, start, write_clip):
     y = np.arange(90) % 3
     x = np.random.default_rng(0).normal(0, 0.3, (90, 20, 3)).astype(np.float32)
     x[np.arange(90), :, y] += 1
-    np.savez(folder / "own data.npz", x_train=x, y_train=y, x_test=x[:30], y_test=y[:30])
+    np.savez(folder / "own data.npz", x_train=x, y_train=y, x_test=x[:30] + 0.01, y_test=y[:30])
     small = ("--epochs", "2", "--seeds", "1", "--configurations", "10x8x0.1,10x9x0.1")
     project = ("mlflow", "run", str(ROOT), "--env-manager=local", "-e")
     for words in (

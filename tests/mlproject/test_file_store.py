@@ -25,7 +25,7 @@ def test_a_training_in_a_store_of_files(store, command, tmp_path, monkeypatch, t
     if task != "addition":
         y = np.arange(60) % 3
         x = np.random.default_rng(0).normal(size=(60, 6, 3)) + y[:, None, None]
-        np.savez(tmp_path / "small.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+        np.savez(tmp_path / "small.npz", x_train=x, y_train=y, x_test=x + 0.01, y_test=y)
         options = options | {"data": tmp_path / "small.npz"}
     uri = f"file://{tmp_path / 'mlruns'}"
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")

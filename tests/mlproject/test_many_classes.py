@@ -30,7 +30,12 @@ def test_a_training_with_many_classes(store, command, tmp_path, task, length):
     x = np.random.default_rng(0).normal(size=(len(y), 6, 3)) + y[:, None, None]
     n = 2 * len(classes)
     np.savez(
-        tmp_path / "many.npz", x_train=x, y_train=y, x_test=x[:n], y_test=y[:n], classes=classes
+        tmp_path / "many.npz",
+        x_train=x,
+        y_train=y,
+        x_test=x[:n] + 0.01,
+        y_test=y[:n],
+        classes=classes,
     )
     group, name, options = TRAININGS[task]
     result = command(group, name, data=tmp_path / "many.npz", **options)

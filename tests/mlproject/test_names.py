@@ -14,7 +14,7 @@ NAMES = [r"$\frac{$", "**bold**_x_`y`", "<b>x</b>", "[a](http://b)", "[red]c[/re
 def matrices(path, shape):
     rng, y = np.random.default_rng(0), np.arange(72) % len(NAMES)
     x = rng.normal(size=(72, *shape)).astype(np.float32)
-    np.savez(path, x_train=x, y_train=y, x_test=x, y_test=y, classes=NAMES)
+    np.savez(path, x_train=x, y_train=y, x_test=x + 0.01, y_test=y, classes=NAMES)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ def test_mlflow_run_trains_with_every_parameter(store, start):
     words += ("--learning-rate", "1e-2", "--reset-after", "true", "--recurrent-bias", "True")
     words += ("--optimizer", "sgd", "--momentum", "0.5", "--weight-decay", "0")
     words += ("--initializer", "torch", "--level", "running", "--augment", "True")
+    words += ("--duplicates", "keep")
     words += ("--pattern", "none", "--split", "clip", "--test-speakers", "none", "--folds", "0")
     words += ("--fold", "1", "--unknown", "none", "--silence", "False", "--protocol", "report")
     words += ("--keep", "best", "--calibrate", "False")
@@ -113,7 +114,7 @@ def test_what_keras_and_tensorflow_are_set_to_elsewhere_changes_nothing(
     """Backend, float64, channels first, epsilon; and who asks for less output has no more."""
     y = np.arange(60) % 3
     x = np.random.default_rng(0).normal(size=(60, 20, 16)) + y[:, None, None]
-    np.savez(tmp_path / "small.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    np.savez(tmp_path / "small.npz", x_train=x, y_train=y, x_test=x + 0.01, y_test=y)
     words = ("--data", str(tmp_path / "small.npz"), "--epochs", "1")
     process = start(*direct(*words, name="cnn"), **keras_of_others, TF_CPP_MIN_LOG_LEVEL="3")
     here = command(cli, "cnn", data=tmp_path / "small.npz", epochs=1)

@@ -238,7 +238,7 @@ def test_a_run_that_fails_costs_only_itself(store, command, shared_speech_folder
 def test_matrices_that_one_network_cannot_take(store, command, tmp_path):
     y = np.arange(60) % 2
     x = np.random.default_rng(0).normal(size=(60, 9, 4))
-    np.savez(tmp_path / "small.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    np.savez(tmp_path / "small.npz", x_train=x, y_train=y, x_test=x + 0.01, y_test=y)
     result = command(cli, "compare", data=tmp_path / "small.npz", models="fc+sgd,cnn+sgd")
     assert "matrices of 9 x 4 are too small for the CNN" in str(result.exception)
     (run,) = store.search_runs(["0"])  # before anything was trained
