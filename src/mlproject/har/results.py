@@ -11,6 +11,7 @@ from mlproject.tracking.summaries import classes, log_confusion, optimizer, size
 from tfnets import evaluation, figures, programs, tables, training
 from tfnets.dataset import Dataset
 from tfnets.har import figures as har_figures
+from tfnets.naming import natural
 from tfnets.parameters import Derivation
 from tfnets.progress import count, duration
 
@@ -64,7 +65,7 @@ def subjects(data: Dataset, name: str) -> str:
         return "as train"
     if split.groups is None:
         return "not told apart"
-    return ", ".join(sorted(set(split.groups.tolist()), key=lambda each: (len(each), each)))
+    return ", ".join(sorted(set(split.groups.tolist()), key=natural))
 
 
 def draw(result: Result, data: Dataset, run: Run) -> evaluation.Judgement:

@@ -62,13 +62,14 @@ def start_run(
     """
     started = time.perf_counter()
     current: Run | None = None
+    places = contextlib.ExitStack()
 
     def start() -> None:
         # With its tags from the first moment: they tell whose it is, if we are killed.
         nonlocal current
         if current is None:
             of_run = {"task": task, "stage": stage, **(tags or {}), **environment.tags()}
-            current = Run(_start(of_run, parent), task, started)
+            current = Run(_start(of_run, places, parent), task, started)
         if "error" in current.tags:  # ended before we came
             mlflow.delete_tag("error")
             del current.tags["error"]
@@ -98,9 +99,14 @@ def start_run(
             if current is not None and not current.has_ended:
                 _break_off(current, "KILLED" if interrupted else "FAILED", reason)
         raise
+    finally:
+        places.close()
 
 
-def _start(tags: dict[str, str], parent: RunReference | None = None) -> mlflow.ActiveRun:
+def _start(
+    tags: dict[str, str], places: contextlib.ExitStack, parent: RunReference | None = None
+) -> mlflow.ActiveRun:
+    """A new run, or MLflow's; ``places`` removes in the end what MLflow leaves behind."""
     waiting = os.environ.get("MLFLOW_RUN_ID")
     # It belongs into its parent's experiment, whatever the environment names.
     of_parent = (
@@ -113,9 +119,9 @@ def _start(tags: dict[str, str], parent: RunReference | None = None) -> mlflow.A
         if parent is None and uri.startswith("http"):
             with outages.quick():  # asked once more than needed, but nothing is made
                 mlflow.MlflowClient().search_experiments(max_results=1)
-        with store.without_strays(uri):
-            store.prepare()
-            return mlflow.start_run(tags=tags, log_system_metrics=False, **of_parent)
+        places.enter_context(store.without_strays(uri))
+        store.prepare()
+        return mlflow.start_run(tags=tags, log_system_metrics=False, **of_parent)
     except BaseException:
         if waiting:  # MLflow has forgotten it; it still has to be ended
             os.environ["MLFLOW_RUN_ID"] = waiting
@@ -236,8 +242,9 @@ def end_waiting(status: str, reason: str) -> None:
 
     It is named after its entry point, unless the user has given a name.
     """
-    with contextlib.suppress(Exception):  # what brought us here has been said
-        active = _start({})
+    # What brought us here has been said.
+    with contextlib.suppress(Exception), contextlib.ExitStack() as places:
+        active = _start({}, places)
         _end(active.info.run_id, status, reason)
         entry_point = active.data.tags.get(MLFLOW_PROJECT_ENTRY_POINT)
         if entry_point and _is_generated(active.info.run_name):
