@@ -29,12 +29,15 @@ def find(model: keras.Model) -> list[Part]:
         InputError: For another model; for a layer whose weights cannot be exchanged; for a
             layer whose features have an order in PyTorch that cannot be followed.
     """
-    layers = list(_layers(model))
+    layers = list({id(layer): (path, layer) for path, layer in _layers(model)}.values())
     graph = follow(model)
     parts = []
     for path, layer in layers:
         kind = next(part for keras_kind, part in _PARTS.items() if isinstance(layer, keras_kind))
         order = graph.orders.get(id(layer), "the model's outputs do not need it")
+        kernel = getattr(getattr(layer, "cell", layer), "kernel", None)
+        if kernel is not None and not isinstance(order, str) and len(order) != kernel.shape[-2]:
+            order = f"it has {len(order)} features for {kernel.shape[-2]} of its weights"
         if kind is not Embedding and isinstance(order, str):
             raise InputError(
                 f"the order in PyTorch of the features that go into layer {path!r} cannot be "
