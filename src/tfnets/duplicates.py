@@ -44,9 +44,15 @@ def contents(x: np.ndarray) -> list[str]:
     """
     if not x.size:
         return [""] * len(x)
-    still = (x == x[:, :1]).reshape(len(x), -1).all(axis=1)
+    first = (
+        x[:, :1]
+        if x.shape[1] > 1
+        else x.reshape(len(x), -1)[:, 0].reshape(-1, *[1] * (x.ndim - 1))
+    )
+    still = (x == first).reshape(len(x), -1).all(axis=1)
     return [
-        "" if none else hashlib.sha256(sample.tobytes()).hexdigest()
+        # 0 is 0, of whatever sign.
+        "" if none else hashlib.sha256((sample + 0).tobytes()).hexdigest()
         for sample, none in zip(x, still, strict=True)
     ]
 

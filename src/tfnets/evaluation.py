@@ -13,7 +13,7 @@ from sklearn.metrics import (
 
 from tfnets import calibration, forms, losses, programs
 from tfnets.dataset import Split
-from tfnets.errors import InputError
+from tfnets.errors import InputError, first_line
 from tfnets.probabilities import fault
 
 
@@ -66,10 +66,28 @@ def evaluate(
         temperature: At which its probabilities are exported.
 
     Raises:
-        InputError: If the model does not answer with probabilities.
+        InputError: If the model does not take the samples or does not answer with a probability
+            for each of the classes, or a label is none.
     """
-    probabilities = programs.predict(model, np.asarray(split.x), batch_size)
+    split = forms.as_arrays(split, "evaluated")
+    try:
+        probabilities = programs.predict(model, split.x, batch_size)
+    except InputError:
+        raise
+    except Exception as error:  # what a network of anybody's own raises
+        raise InputError(
+            f"the model does not take samples of shape {split.x.shape[1:]} and dtype "
+            f"{split.x.dtype}: {first_line(error)}."
+        ) from None
+    if probabilities.ndim != 2 or probabilities.shape[-1] != len(classes):
+        raise InputError(
+            f"the model answers with {probabilities.shape[1:]} numbers for a sample; expected "
+            f"({len(classes)},), one for each of the classes {', '.join(classes)}."
+        )
     split = forms.numbers(split, probabilities.shape, "evaluated", "the model")
+    wrong = int((~np.isfinite(probabilities).all(axis=1)).sum())
+    if wrong:
+        raise InputError(f"the outputs of the model for {wrong} samples are NaN or infinite.")
     why = fault(probabilities)
     if why:
         raise InputError(f"the outputs of model {model.name!r} are no probabilities: {why}.")

@@ -41,24 +41,60 @@ def arrays(data: Dataset) -> Dataset:
             NaN and infinity; for labels of another number.
     """
     changed: dict[str, Any] = {}
+    shape = None
     for name, split in data.splits.items():
-        x, y = np.asarray(split.x), np.asarray(split.y)
-        if x.dtype.kind not in "fiub":
+        place = f"{data.source}: {name}"
+        made = as_arrays(split, place)
+        shape = made.x.shape[1:] if shape is None else shape
+        if made.x.shape[1:] != shape:
             raise InputError(
-                f"{data.source}: {name}.x has shape {x.shape} and dtype {x.dtype}; expected real "
-                "numbers (n, ...)."
-            )
-        if len(x) != len(y) or not len(x):
-            raise InputError(
-                f"{data.source}: {len(x)} {name} samples and {len(y)} {name} labels; expected "
-                "one label for each sample, and some of them."
+                f"{place} samples have shape {made.x.shape[1:]}, others {shape}; they must be the "
+                "same."
             )
         # Of the test only its loss is told, if at all.
-        if name != "test" and x.dtype.kind == "f" and not np.isfinite(x).all():
-            finite(x, row_of(f"{data.source}: {name}.x"))
-        if x is not split.x or y is not split.y:
-            changed[name] = replace(split, x=x, y=y)
+        if name != "test" and made.x.dtype.kind == "f" and not np.isfinite(made.x).all():
+            finite(made.x, row_of(f"{place}.x"))
+        if made is not split:
+            changed[name] = made
     return replace(data, **changed) if changed else data
+
+
+def as_arrays(split: Split, place: str) -> Split:
+    """A split whose samples and labels are arrays; itself if they are.
+
+    Args:
+        split: The samples and labels.
+        place: What they are called: ``"data.npz: train"``.
+
+    Raises:
+        InputError: For samples that are no real numbers, and labels of another number.
+    """
+    made = {}
+    for name in ("x", "y"):
+        given = getattr(split, name)
+        try:
+            made[name] = np.asarray(given)
+        except ValueError:  # lists of unlike lengths
+            raise InputError(
+                f"{place}.{name} is a {type(given).__name__} of unlike parts; expected an array."
+            ) from None
+    x, y = made["x"], made["y"]
+    for name, array in made.items():
+        if (
+            not array.ndim
+            or array.dtype.kind == "O"
+            or (name == "x" and array.dtype.kind not in "fiub")
+        ):
+            raise InputError(
+                f"{place}.{name} has shape {array.shape} and dtype {array.dtype}; expected an "
+                "array of real numbers (n, ...)."
+            )
+    if len(x) != len(y) or not len(x):
+        raise InputError(
+            f"{place} has {len(x)} samples and {len(y)} labels; expected one label for each "
+            "sample, and some of them."
+        )
+    return split if x is split.x and y is split.y else replace(split, x=x, y=y)
 
 
 def outputs(model: keras.Model, data: Dataset) -> np.ndarray:

@@ -287,8 +287,15 @@ class Loop:
         return tf.stack(self._sums(y, self.model(x, training=False), weight))
 
     def _sums(self, y, outputs, weight):
-        values = self.objective.of(y, outputs).values()
-        return [tf.reduce_sum(tf.cast(each, weight.dtype) * weight) for each in values]
+        values = self.objective.of(y, outputs)
+        for name, each in values.items():
+            if len(each.shape) != 1:
+                raise InputError(
+                    f"{name} has the shape {tuple(each.shape)} for labels {tuple(y.shape)} and "
+                    f"outputs {tuple(outputs.shape)} of a batch; expected one number for each "
+                    "sample, its mean over the steps for example."
+                )
+        return [tf.reduce_sum(tf.cast(each, weight.dtype) * weight) for each in values.values()]
 
     def _sum(self, step, steps):
         return tf.while_loop(

@@ -106,7 +106,7 @@ def _subjects(path: Path, arrays: dict, split: str, count: int) -> np.ndarray | 
             f"{path}: subjects_{split} has shape {who.shape}; expected ({count},), one for each "
             f"of y_{split}."
         )
-    return None if who is None else who.astype(str)
+    return None if who is None else texts(who)
 
 
 def unread(there: Iterable[str], names: Sequence[str]) -> tuple[str, ...]:
@@ -211,6 +211,11 @@ def check_labels(path: Path, key: str, y: Declared) -> None:
             f"{path}: {key} has shape {y.shape} and dtype {y.dtype}; expected "
             "class numbers or names (n,), or one-hot rows (n, classes)."
         )
+
+
+def texts(names: np.ndarray) -> np.ndarray:
+    """Names ``(n,)`` as strings: numbers, text or UTF-8 bytes."""
+    return np.array(_names(names))
 
 
 def _names(classes: np.ndarray) -> tuple[str, ...]:

@@ -148,6 +148,7 @@ class Trained:
 
     def evaluate(self, split: Split) -> Metrics:
         """``loss``, ``accuracy`` and what else the objective counts, of the model as it is."""
+        split = forms.as_arrays(split, "evaluated")
         split = forms.numbers(split, self._outputs, "evaluated", self.model.name)
         with self._program() as program:
             program.load(self.model)
@@ -202,8 +203,8 @@ def train(
 
     The same arguments give the same weights to the bit on the same machine. The random generators
     of the process (Python, NumPy, Keras) are as they were afterwards. Threads may train side by
-    side: each has what it would have alone, for a network of a user's own is trained while no
-    other thread begins to train.
+    side: each has what it would have alone, for no other begins while a network is built or, if it
+    is a user's own, in its first epoch.
     TensorFlow's CPU kernels that are used here are deterministic as they are; on a GPU
     its deterministic kernels are switched on, for this process and for good.
 
@@ -300,10 +301,15 @@ def _train(
         for name, split in data.splits.items()
         if name != "train" and (name in watched or (name == "val" and recipe.watches))
     }
+
+    def labelled(drawn: Split) -> Split:
+        place = f"{data.source}: train"
+        return forms.numbers(forms.as_arrays(drawn, place), outputs.shape, place, model.name)
+
     history: list[Metrics] = []
     start = None
     drawing = evaluating = 0.0
-    samples_of = _training_samples(data.train, recipe)
+    samples_of = _training_samples(data.train, recipe, labelled)
     own: list[keras.callbacks.Callback] = []
     if recipe.watches:
         own.append(
@@ -344,6 +350,7 @@ def _train(
             for name, split in samples.items():
                 metrics |= _named(name, loop.evaluate(*split))
             program.store(model, optimizer)
+            alone.close()  # everything is compiled, and nothing more is drawn
             _check(metrics, epoch, recipe)
             metrics["time/epoch_s"] = time.perf_counter() - epoch_started
             history.append(metrics)
@@ -434,7 +441,7 @@ def _check_outputs(outputs: np.ndarray, model: keras.Model, objective: Objective
 
 
 def _training_samples(
-    split: Split | Stream, recipe: Recipe
+    split: Split | Stream, recipe: Recipe, labelled: Callable[[Split], Split]
 ) -> Iterator[tuple[tf.Tensor, tf.Tensor, np.ndarray]]:
     """For each epoch the samples, their labels, and in which order to train on them."""
     generator = np.random.default_rng(recipe.seed)
@@ -449,7 +456,7 @@ def _training_samples(
     most = -(-recipe.steps // recipe.epochs)
     for epoch in range(recipe.epochs):
         steps = recipe.steps_after(epoch + 1) - recipe.steps_after(epoch)
-        drawn = split.draw(generator, steps * recipe.batch_size)
+        drawn = labelled(split.draw(generator, steps * recipe.batch_size))
         # All parts have one shape, or each would be compiled; what fills them is never used.
         rest = (most - steps) * recipe.batch_size
         x, y = (

@@ -180,6 +180,21 @@ def test_two_words_with_the_same_vowel_are_no_copies():
     assert recordings.fingerprint(one) == recordings.fingerprint(np.pad(one, 700))
 
 
+def test_clips_that_begin_with_the_same_tone_are_no_copies(tmp_path, fresh_cache):
+    rng = np.random.default_rng(0)
+    beep = 20_000 * np.sin(np.arange(4800) * 0.4)
+    for word in ("no", "go", "down"):
+        for who in range(6):
+            path = clip(tmp_path, word, f"s{who}")
+            path.parent.mkdir(exist_ok=True)
+            speech_part = rng.normal(scale=1000, size=6000)
+            parts = [beep, np.zeros(5000), speech_part]
+            audio.write(path, np.concatenate(parts).astype(np.int16))
+    data = load(tmp_path, test_speakers=["s5"])
+    assert data.duplicates == 0
+    assert sum(sizes(data)) == 18
+
+
 # --- .npz files ---
 
 
@@ -218,6 +233,27 @@ def test_a_test_split_inside_the_training_split(npz):
     data = npz({"duplicates": "keep"}, **arrays)
     assert sizes(data) == [54, 6, 12]
     assert data.duplicates == 12
+
+
+def test_samples_of_one_step_and_zeros_of_any_sign():
+    x = np.random.default_rng(0).normal(size=(6, 1, 4))
+    assert len(set(duplicates.contents(x)) - {""}) == 6
+    assert duplicates.contents(np.full((2, 1, 4), 3.0)) == ["", ""]
+    signed = np.stack([np.arange(8).reshape(4, 2)] * 2) * 1.0
+    signed[0, 0, 0] = -0.0
+    one, other = duplicates.contents(signed)
+    assert one == other != ""
+
+
+def test_subjects_as_bytes(tmp_path):
+    from tfnets import har
+
+    who = np.array([f"Jürgen {n % 5}".encode() for n in range(60)])
+    x, y = np.random.default_rng(0).normal(size=(60, 9, 4)), np.arange(60) % 3
+    np.savez(tmp_path / "own.npz", x=x, y=y, subjects=who)
+    assert set(har.load(tmp_path / "own.npz").test.groups) == {"Jürgen 4"}
+    np.savez(tmp_path / "own.npz", **matrices(), subjects_train=who)
+    assert "Jürgen 1" in har.load(tmp_path / "own.npz").train.groups
 
 
 def test_a_validation_split_that_is_the_test(npz):

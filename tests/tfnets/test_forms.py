@@ -10,7 +10,7 @@ from keras import layers
 
 from tfnets import evaluation, training
 from tfnets import layers as fast
-from tfnets.dataset import Dataset, Split, Varied
+from tfnets.dataset import Dataset, Split, Stream, Varied
 from tfnets.errors import InputError
 from tfnets.loop import Objective, in_top_k
 from tfnets.losses import cross_entropy
@@ -143,6 +143,11 @@ def test_samples_that_change(expected):
 
 
 BAD = {
+    "ragged": (
+        {"y": [0, [1]] * 30},
+        r"own: train\.y is a list of unlike parts; expected an array",
+    ),
+    "no labels": ({"y": np.full(60, None)}, r"train\.y has shape \(40,\) and dtype object"),
     "labels of names": (
         {"y": np.array(list("abc"))[Y]},
         "own: train labels are <U1; expected whole numbers from 0 to 2",
@@ -163,8 +168,11 @@ BAD = {
     ),
     "NaN": ({"x": np.where(X > 2, np.nan, X)}, r"own: train\.x\[\d+\] holds nan at \[\d\]; all"),
     "infinity": ({"x": np.where(X > 2, np.inf, X)}, r"own: train\.x\[\d+\] holds inf at"),
-    "words": ({"x": np.full((60, 6), "a")}, r"train\.x has shape \(40, 6\) and dtype <U1; expe"),
-    "fewer labels": ({"y": Y[:55]}, "own: 10 test samples and 5 test labels; expected one label"),
+    "words": (
+        {"x": np.full((60, 6), "a")},
+        r"own: train\.x has shape \(40, 6\) and dtype <U1; expe",
+    ),
+    "fewer labels": ({"y": Y[:55]}, "own: test has 10 samples and 5 labels; expected one label"),
     "another width": ({"x": X[:, :5]}, r"does not take samples of shape \(5,\) and dtype float32"),
 }
 
@@ -182,6 +190,72 @@ def test_samples_of_another_shape_for_a_network_of_ours():
 
     with pytest.raises(InputError, match=r"takes samples of shape \(150, 3\); those of own have"):
         train(lambda: har.build("rnn"), data())
+
+
+@pytest.mark.parametrize("steps", [16, 7])
+def test_labels_of_each_step_need_a_loss_of_each_sample(steps):
+    # As many steps as samples in a batch: (batch, batch) numbers, which could be weighted wrongly.
+    def build():
+        inputs = keras.Input((steps, 2))
+        return keras.Model(inputs, layers.Dense(3, activation="softmax")(inputs))
+
+    x = RNG.normal(size=(60, steps, 2)).astype(np.float32)
+    y = np.arange(60 * steps).reshape(60, steps) % 3
+    for labels in (y, np.eye(3, dtype=np.float32)[y]):
+        with pytest.raises(
+            InputError, match=r"loss has the shape \(\d+, \d+\) for labels .* expec"
+        ):
+            train(build, data(x=x, y=labels))
+
+
+def test_a_validation_split_of_another_shape():
+    given = data()
+    other = replace(given, val=Split(X[:, :5], Y))
+    with pytest.raises(InputError, match=r"own: val samples have shape \(5,\), others \(6,\)"):
+        train(network, other)
+
+
+def test_labels_of_a_stream():
+    def stream(change):
+        return Stream(lambda generator, n: Split(X[:n], change(Y[:n])))
+
+    recipe = replace(RECIPE, steps=4, epochs=2, batch_size=8)
+
+    def found(change):
+        given = replace(data(), train=stream(change))
+        return figures(training.train(network, given, recipe, progress=False))
+
+    expected = found(lambda y: y)
+    assert found(lambda y: np.eye(3)[y]) == expected
+    assert found(lambda y: y.tolist()) == expected
+    with pytest.raises(
+        InputError, match="own: train labels are int32 from 1 to 3; expected whole"
+    ):
+        found(lambda y: y + 1)
+
+
+def test_what_cannot_be_evaluated():
+    trained = train(network, data())
+    good = data().val
+    nan = np.where(np.arange(60).reshape(10, 6) == 3, np.nan, good.x)
+    for split, classes, message in (
+        (
+            good,
+            ("a", "b"),
+            r"answers with \(3,\) numbers for a sample; expected \(2,\), one for ea",
+        ),
+        (good, tuple("abcd"), r"answers with \(3,\) numbers for a sample; expected \(4,\)"),
+        (Split(good.x[:0], good.y[:0]), "abc", "evaluated has 0 samples and 0 labels"),
+        (Split(good.x, good.y[:5]), "abc", "evaluated has 10 samples and 5 labels"),
+        (Split(good.x[:, :5], good.y), "abc", r"does not take samples of shape \(5,\)"),
+        (Split([["a"]] * 10, good.y), "abc", r"evaluated\.x has shape \(10, 1\) and dtype <U1"),
+        (Split(nan, good.y), "abc", "outputs of the model for 1 samples are NaN or infinite"),
+    ):
+        with pytest.raises(InputError, match=message):
+            evaluation.evaluate(trained.model, split, classes)
+    for split in (Split(good.x[:0], good.y[:0]), Split(good.x, good.y[:5])):
+        with pytest.raises(InputError, match="evaluated has"):
+            trained.evaluate(split)
 
 
 # --- networks ---

@@ -5,7 +5,7 @@ from pathlib import Path
 from tfnets.arrays import declared_npz, finite, load_npz, readable, row_of
 from tfnets.errors import InputError
 from tfnets.har.windows import Windows
-from tfnets.npz import check_labels, check_samples, numbered, unread
+from tfnets.npz import check_labels, check_samples, numbered, texts, unread
 
 _NAMES = ("x", "y", "subjects", "classes")
 
@@ -46,6 +46,6 @@ def read(path: Path) -> Windows:
         classes=classes,
         x=finite(arrays["x"], row_of(f"{path}: x")),
         y=labels["y"],
-        subjects=arrays["subjects"].astype(str) if "subjects" in arrays else None,
+        subjects=texts(arrays["subjects"]) if "subjects" in arrays else None,
         remarks=unread(there, _NAMES),
     )

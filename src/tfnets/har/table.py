@@ -11,6 +11,10 @@ from tfnets.errors import InputError, first_line
 from tfnets.har.windows import AS_IT_IS, Cutting, Windows, join, jumps, parted
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
+# Rates that differ by more than so much are said to.
+_ALIKE = 1.25
+# Steps that tell a recording's rate.
+_ENOUGH = 10
 _NAMES = {
     "activity": ("activity", "label", "class", "y"),
     "subject": ("subject", "user", "person", "participant", "id"),
@@ -84,8 +88,17 @@ def read(path: Path, cutting: Cutting = AS_IT_IS) -> Windows:
             raise InputError(
                 f"{path}: the time must increase from row to row; its median step is {usual:g}."
             )
+        of_each = _usual(steps, starts, usual)
         rate = 1 / (usual / _unit(usual))
-        jumped = jumps(steps, usual) & ~starts
+        jumped = jumps(steps, of_each) & ~starts
+        rates = sorted(round(_unit(usual) / each, 2) for each in set(of_each[~starts]))
+        if rates and rates[-1] > _ALIKE * rates[0]:
+            if cutting.rate is not None:
+                raise InputError(
+                    f"{path}: recordings have rates from {rates[0]:g} to {rates[-1]:g} Hz; "
+                    "convert them to one before."
+                )
+            remarks.append(f"recordings have rates from {rates[0]:g} to {rates[-1]:g} Hz")
         remarks += parted(jumped.sum())
         starts |= jumped
     edges = [0, *(np.flatnonzero(starts) + 1), len(kept)]
@@ -105,6 +118,21 @@ def read(path: Path, cutting: Cutting = AS_IT_IS) -> Windows:
         named=found["subject"] is not None,
         remarks=tuple(remarks),
     )
+
+
+def _usual(steps: np.ndarray, starts: np.ndarray, usual: float) -> np.ndarray:
+    """For each step the usual one of its recording, by which a gap is known; ``(n,)``.
+
+    Of a recording that is too short to tell, or whose clock stands, that of all.
+    """
+    result = np.full(len(steps), usual)
+    edges = [0, *(np.flatnonzero(starts) + 1), len(steps)]
+    for a, b in pairwise(edges):
+        own = steps[a:b][~starts[a:b]]
+        median = float(np.median(own)) if len(own) >= _ENOUGH else 0.0
+        if median > 0:
+            result[a:b] = median
+    return result
 
 
 def _unit(step: float) -> float:

@@ -78,12 +78,12 @@ def refuse_cutting(cutting: Cutting, source: str) -> None:
         raise InputError(f"{source} holds windows already; {cutting.given} does not apply.")
 
 
-def jumps(steps: np.ndarray, usual: float) -> np.ndarray:
+def jumps(steps: np.ndarray, usual: float | np.ndarray) -> np.ndarray:
     """Where a recording is parted, for a window must not run over a gap.
 
     Args:
         steps: Time from each row to the next, ``(n,)``.
-        usual: The usual one, more than 0.
+        usual: The usual one, more than 0; one for all, or for each.
 
     Returns:
         Whether time goes back there or misses more than a few steps, ``(n,)`` bool.

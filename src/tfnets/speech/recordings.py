@@ -87,7 +87,7 @@ def matrices(listing: Listing, progress: bool) -> Matrices:
         features=features.SETTINGS,
         recipe=features.RECIPE,
         silence=_SILENCE_RECIPE,
-        fingerprint=_AROUND,
+        fingerprint=[_AROUND, 2],
     )
     cached = cache.folder(
         f"speech/features-{name}", lambda target: _fill(target / "x.npy", listing, progress)
@@ -122,6 +122,35 @@ def fingerprint(samples: np.ndarray) -> str:
     return hashlib.sha256(around.astype(np.float32).tobytes()).hexdigest()
 
 
+def _told_apart(listing: Listing, heard: list[str]) -> list[str]:
+    """Fingerprints that are the same only where all is the same that two clips both have.
+
+    Clips can begin with the same tone, or be of one pitch.
+    """
+    of_print: dict[str, list[int]] = {}
+    for number, digest in enumerate(heard):
+        if digest:
+            of_print.setdefault(digest, []).append(number)
+    result = list(heard)
+    for digest, numbers in of_print.items():
+        different: list[np.ndarray] = []
+        for number in numbers if len(numbers) > 1 else ():
+            samples = sound(listing, listing.clips[number]).samples
+            same = (n for n, other in enumerate(different) if _overlap_is_same(samples, other))
+            place = next(same, len(different))
+            if place == len(different):
+                different.append(samples)
+            result[number] = f"{digest}-{place}"
+    return result
+
+
+def _overlap_is_same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two clips, laid upon each other by their loudest samples, are the same."""
+    a, b = int(np.abs(one).argmax()), int(np.abs(other).argmax())
+    before, after = min(a, b), min(len(one) - a, len(other) - b)
+    return bool(np.array_equal(one[a - before : a + after], other[b - before : b + after]))
+
+
 def _version(path: Path) -> str | list[int]:
     """What changes with a file's contents: their digest; of our own files, size and time."""
     if path.is_relative_to(cache.directory()):
@@ -154,7 +183,7 @@ def _fill(target, listing: Listing, progress: bool) -> None:
             meter.step(len(part))
     x.flush()
     about["digests"] = [hashlib.sha256(each).hexdigest() for each in x]
-    about["sounds"] = heard
+    about["sounds"] = _told_apart(listing, heard)
     (target.parent / "about.json").write_text(json.dumps(about))
 
 

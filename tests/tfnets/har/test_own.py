@@ -95,6 +95,19 @@ def test_dead_rows_are_dropped_and_gaps_part_recordings(tmp_path):
     assert "recordings parted at 1 gap in the time" in windows.remarks
 
 
+def test_a_slower_recorder_is_no_gap_at_every_step(tmp_path):
+    own = recordings()
+    slow = own[own.subject == "b"].iloc[::6]
+    mixed = pd.concat([own[own.subject != "b"], slow])
+    mixed.to_csv(tmp_path / "own.csv", index=False)
+    windows = table.read(tmp_path / "own.csv", Cutting(window=50))
+    assert (windows.subjects == "b").sum() == 3 * 2  # 100 steps of each
+    assert "recordings have rates from 8.33 to 50 Hz" in windows.remarks
+    assert not any("gap" in remark for remark in windows.remarks)
+    with pytest.raises(InputError, match=r"rates from 8\.33 to 50 Hz; convert them to one before"):
+        table.read(tmp_path / "own.csv", Cutting(window=50, rate=25))
+
+
 def test_subjects_are_needed_or_windows_are_mixed(tmp_path):
     own = recordings().drop(columns=["subject", "time"])
     own.to_csv(tmp_path / "own.csv", index=False)
