@@ -441,7 +441,7 @@ def _check_outputs(outputs: np.ndarray, model: keras.Model, objective: Objective
 
 
 def _training_samples(
-    split: Split | Stream, recipe: Recipe, labelled: Callable[[Split], Split]
+    split: Split | Stream, recipe: Recipe, labelled: Callable[[Split], Split] = lambda split: split
 ) -> Iterator[tuple[tf.Tensor, tf.Tensor, np.ndarray]]:
     """For each epoch the samples, their labels, and in which order to train on them."""
     generator = np.random.default_rng(recipe.seed)
