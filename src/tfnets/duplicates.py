@@ -44,12 +44,8 @@ def contents(x: np.ndarray) -> list[str]:
     """
     if not x.size:
         return [""] * len(x)
-    first = (
-        x[:, :1]
-        if x.shape[1] > 1
-        else x.reshape(len(x), -1)[:, 0].reshape(-1, *[1] * (x.ndim - 1))
-    )
-    still = (x == first).reshape(len(x), -1).all(axis=1)
+    values = x if x.shape[1] > 1 else x.reshape(len(x), -1)
+    still = (values == values[:, :1]).reshape(len(x), -1).all(axis=1)
     return [
         # 0 is 0, of whatever sign.
         "" if none else hashlib.sha256((sample + 0).tobytes()).hexdigest()

@@ -13,7 +13,7 @@ from sklearn.metrics import (
 
 from tfnets import calibration, forms, losses, programs
 from tfnets.dataset import Split
-from tfnets.errors import InputError, first_line
+from tfnets.errors import InputError
 from tfnets.probabilities import fault
 
 
@@ -70,15 +70,8 @@ def evaluate(
             for each of the classes, or a label is none.
     """
     split = forms.as_arrays(split, "evaluated")
-    try:
+    with forms.taken("the model", split.x):
         probabilities = programs.predict(model, split.x, batch_size)
-    except InputError:
-        raise
-    except Exception as error:  # what a network of anybody's own raises
-        raise InputError(
-            f"the model does not take samples of shape {split.x.shape[1:]} and dtype "
-            f"{split.x.dtype}: {first_line(error)}."
-        ) from None
     if probabilities.ndim != 2 or probabilities.shape[-1] != len(classes):
         raise InputError(
             f"the model answers with {probabilities.shape[1:]} numbers for a sample; expected "

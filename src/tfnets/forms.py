@@ -1,5 +1,6 @@
 """Networks, samples and labels in the forms that users have them in, made ready for training."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -8,9 +9,9 @@ import keras
 import numpy as np
 
 from tfnets import programs
-from tfnets.arrays import finite, from_one_hot, row_of
+from tfnets.arrays import finite, from_one_hot, readable, row_of
 from tfnets.dataset import Dataset, Split
-from tfnets.errors import InputError, first_line
+from tfnets.errors import InputError
 
 # Samples that a network is tried on.
 _TRIED = 16
@@ -97,6 +98,15 @@ def as_arrays(split: Split, place: str) -> Split:
     return split if x is split.x and y is split.y else replace(split, x=x, y=y)
 
 
+def taken(name: str, x: np.ndarray) -> contextlib.AbstractContextManager[None]:
+    """A block in which a network is given samples; whatever it raises becomes one line.
+
+    Raises:
+        InputError: For any exception of the block; its own are left as they are.
+    """
+    return readable(f"{name} does not take samples of shape {x.shape[1:]} and dtype {x.dtype}")
+
+
 def outputs(model: keras.Model, data: Dataset) -> np.ndarray:
     """What a network answers for some samples, ``(n, ..., classes)``; a new one is built by it.
 
@@ -118,15 +128,8 @@ def outputs(model: keras.Model, data: Dataset) -> np.ndarray:
                 f"have {x.shape[1:]}."
             )
         return np.empty((len(x), *(size or 1 for size in model.output_shape[1:])))
-    try:
+    with taken(f"model {model.name!r}", x):
         found = model(x, training=False)
-    except InputError:
-        raise
-    except Exception as error:  # what a network of anybody's own raises
-        raise InputError(
-            f"model {model.name!r} does not take samples of shape {x.shape[1:]} and dtype "
-            f"{x.dtype}: {first_line(error)}."
-        ) from None
     if isinstance(found, list | tuple | dict):
         raise InputError(
             f"model {model.name!r} answers with a {type(found).__name__} of {len(found)}; "

@@ -9,6 +9,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bad_input import matrices
 from tfnets import duplicates, speech
 from tfnets.dataset import SPLITS
 from tfnets.errors import InputError
@@ -196,17 +197,6 @@ def test_clips_that_begin_with_the_same_tone_are_no_copies(tmp_path, fresh_cache
 
 
 # --- .npz files ---
-
-
-def matrices(**changes):
-    rng = np.random.default_rng(0)
-    arrays = {
-        "x_train": rng.normal(size=(60, 9, 4)),
-        "y_train": np.arange(60) % 3,
-        "x_test": rng.normal(size=(12, 9, 4)),
-        "y_test": np.arange(12) % 3,
-    }
-    return arrays | changes
 
 
 @pytest.fixture(params=["speech", "har"])

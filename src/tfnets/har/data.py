@@ -202,7 +202,7 @@ def _divided(
         parts["train"], parts["val"] = _hold_out(windows, train, fraction)
         kind += f"; validation: a stratified {100 * fraction:g} % of training"
     found = copies.find(
-        {name: copies.contents(windows.x[own]) for name, own in parts.items()},
+        {name: [windows.contents[n] for n in own] for name, own in parts.items()},
         {name: windows.y[own] for name, own in parts.items()},
         duplicates,
         windows.source,

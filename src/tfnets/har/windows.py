@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import soxr
 
+from tfnets import duplicates
 from tfnets.arrays import finite
 from tfnets.errors import InputError
 
@@ -70,6 +71,11 @@ class Windows:
     subjects: np.ndarray | None = None
     test: np.ndarray | None = None
     remarks: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def contents(self) -> list[str]:
+        """Digest of each window (:func:`tfnets.duplicates.contents`), once for all folds."""
+        return duplicates.contents(self.x)
 
 
 def refuse_cutting(cutting: Cutting, source: str) -> None:

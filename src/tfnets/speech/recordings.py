@@ -152,8 +152,8 @@ def _overlap_is_same(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def _version(path: Path) -> str | list[int]:
-    """What changes with a file's contents: their digest; of our own files, size and time."""
-    if path.is_relative_to(cache.directory()):
+    """What changes with a file's contents: their digest; of our own and of pipes size and time."""
+    if path.is_relative_to(cache.directory()) or not path.is_file():
         stat = path.stat()
         return [stat.st_size, stat.st_mtime_ns]
     with path.open("rb") as file:

@@ -129,17 +129,17 @@ class Graph:
         outputs = [_like(tensor, unknown) for tensor in keras.tree.flatten(spec)]
         after = frozenset().union(*(v.after for v in inputs))
         if getattr(operation, "weights", None):
-            self._note(operation, _main(args, kwargs), after)
+            given = _main(args, kwargs)
+            self._note(operation, given, after)
             after |= {id(operation)}
             if not unknown:
-                given = _main(args, kwargs)
                 outputs = [_of_weights(operation, given, output) for output in outputs]
         elif not unknown:
 
             def run(values: list) -> list:
                 remaining = iter(values)
-                given, named = _replaced((args, kwargs), lambda _: next(remaining))
-                return keras.tree.flatten(operation(*given, **named))
+                placed, named = _replaced((args, kwargs), lambda _: next(remaining))
+                return keras.tree.flatten(operation(*placed, **named))
 
             outputs = _of_other(operation, inputs, outputs, run)
         outputs = [replace(output, after=after) for output in outputs]
@@ -259,13 +259,11 @@ def _moved(inputs: list[Layout], output: Layout, run: Callable) -> Layout | None
         if not np.array_equal(found[0] + total, found[1]):
             return None
         found = found[0].astype(np.int64)
-        if not np.array_equal(np.sort(found, axis=None), np.arange(total)):
-            return None
-        # The same way for other numbers: it does not depend on the values.
-        return found
+        return found if np.array_equal(np.sort(found, axis=None), np.arange(total)) else None
 
     labels = [_counted(v.shape) + start for v, start in zip(inputs, starts, strict=False)]
     found = through(labels)
+    # The same way for other numbers: it does not depend on the values.
     mirrored = through([total - 1 - v for v in labels])
     if found is None or mirrored is None or not np.array_equal(mirrored, total - 1 - found):
         return None
