@@ -81,6 +81,21 @@ def test_half_a_model_is_removed_in_a_folder_of_any_name(folder_of, monkeypatch,
     assert contents(folder.parent) == {name}
 
 
+@pytest.mark.parametrize(
+    ("name", "read"), [("My%20Project", "My Project"), ("100%25", "100%"), ("50% #1", None)]
+)
+def test_it_is_said_where_files_go_if_mlflow_decodes_the_folders_name(
+    folder_of, capsys, name, read
+):
+    folder = folder_of(name)
+    with start_run("r", task="speech", stage="train", options={}) as run:
+        run.log_text("hello", "a.txt")
+    (artifact,) = (folder.parent / (read or name)).glob("mlruns/*/*/artifacts/a.txt")
+    said = capsys.readouterr().err
+    assert (f"files are in {artifact.parent}: MLflow decodes" in said) == (read is not None)
+    assert len(said.splitlines()) == (read is not None)
+
+
 @pytest.mark.slow
 def test_everything_works_in_a_folder_of_any_name(folder_of, start, write_clip):
     """A training, a sweep, ``mlflow run``, a served model, adding and classifying."""

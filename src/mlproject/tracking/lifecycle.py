@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import mlflow
 from mlflow.entities import LoggedModelStatus
@@ -86,6 +87,7 @@ def start_run(
             _end_abandoned(current.experiment_id)
             _save_views(current.experiment_id, task)
         if parent is None:
+            _say_where_files_go(current)
             _follow_mlflow_run(current.tags)
         yield current
         signals.check()
@@ -141,6 +143,20 @@ def _explained(start: Callable[[], None]) -> None:
 def _may_pass(error: BaseException) -> bool:
     """Whether it is worth to wait at a command's start: an address may simply be wrong."""
     return outages.is_temporary(error) and "failed with" not in str(error)
+
+
+def _say_where_files_go(run: Run) -> None:
+    """Says it where MLflow decodes the folder's name (``My%20Project``) in the files' place.
+
+    A ``file:`` URI for them would not help: MLflow writes to one, but decodes it twice to read.
+    """
+    place = mlflow.MlflowClient().get_run(run.id).info.artifact_uri or ""
+    read = place if ":" in place else unquote(place)
+    if read != place:
+        say(
+            f"the run's files are in {read}: MLflow decodes the percent signs of {place}. "
+            "In a folder without them they stay inside it."
+        )
 
 
 def _follow_mlflow_run(tags: dict[str, str]) -> None:
