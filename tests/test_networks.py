@@ -11,7 +11,8 @@ import pytest
 from processes import where_nothing_is_installed
 from tfnets import addition, har, parameters, speech, training
 from tfnets.dataset import Dataset, Split
-from tfnets.loop import CLASSIFICATION, Execution
+from tfnets.execution import Execution
+from tfnets.loop import CLASSIFICATION
 
 # By name: task, what builds it, and its number of parameters by the reports' or our own formula.
 NETWORKS = {

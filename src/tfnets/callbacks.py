@@ -30,25 +30,33 @@ def check(callback: object) -> None:
         raise InputError(f"callback {name} cannot work here: a training always starts anew.")
     if isinstance(callback, keras.callbacks.ProgbarLogger):
         raise InputError(f"callback {name} cannot work here; progress=True shows the progress.")
-    every = [option for option in _EVERY if getattr(callback, option, None) is not None]
-    for option in every:
+    for option in _EVERY:
+        if getattr(callback, option, None) is None:
+            continue
         value, needed = getattr(callback, option), True if option == _EVERY[-1] else "epoch"
         if value != needed:
             raise InputError(
                 f"callback {name} has {option}={value!r}; it must be {needed!r}, for there are no "
                 "batches to see."
             )
-    hooks = [hook for hook in dir(keras.callbacks.Callback) if hook.startswith("on_")]
-    own = {hook for hook in hooks if not _is_default(callback, hook)}
-    batches = {hook for hook in own if "batch" in hook}
-    if every:  # a library's own hooks do nothing then
-        batches = {hook for hook in batches if _package(getattr(callback, hook)) not in _LIBRARIES}
+    batches = batch_hooks(callback)
     if batches:
         more = "; a loss that is no number ends the training anyway" if "NaN" in name else ""
         raise InputError(
             f"callback {name} works on batches ({', '.join(sorted(batches))}), and there are none "
             f"to see: one call makes many steps{more}."
         )
+
+
+def batch_hooks(callback: keras.callbacks.Callback) -> set[str]:
+    """Names of the hooks by which a callback watches each batch."""
+    hooks = [hook for hook in dir(keras.callbacks.Callback) if hook.startswith("on_")]
+    batches = {hook for hook in hooks if "batch" in hook and not _is_default(callback, hook)}
+    every = [option for option in _EVERY if getattr(callback, option, None) is not None]
+    if every and all(getattr(callback, option) in ("epoch", True) for option in every):
+        # A library's own hooks do nothing then.
+        return {hook for hook in batches if _package(getattr(callback, hook)) not in _LIBRARIES}
+    return batches
 
 
 def _is_default(callback: keras.callbacks.Callback, hook: str) -> bool:

@@ -29,7 +29,8 @@ import tensorflow as tf
 
 from tfnets import optimizers, seeds
 from tfnets.errors import InputError
-from tfnets.loop import Execution, Loop, Objective
+from tfnets.execution import Execution
+from tfnets.loop import Loop, Objective
 
 # Networks of tfnets' own builders, with their parts when they were built.
 _built: "weakref.WeakKeyDictionary[keras.Model, tuple]" = weakref.WeakKeyDictionary()

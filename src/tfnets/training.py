@@ -18,7 +18,8 @@ from tfnets import forms, optimizers, probabilities, programs, seeds
 from tfnets.callbacks import Called, EpochProgress, check
 from tfnets.dataset import Dataset, Split, Stream, Varied
 from tfnets.errors import InputError
-from tfnets.loop import CLASSIFICATION, Execution, Loop, Objective
+from tfnets.execution import Execution
+from tfnets.loop import CLASSIFICATION, Loop, Objective
 from tfnets.programs import Program
 
 Metrics = dict[str, float]

@@ -10,7 +10,7 @@ import pytest
 from tfnets import callbacks, training
 from tfnets.dataset import Dataset, Split
 from tfnets.errors import InputError
-from tfnets.loop import Execution
+from tfnets.execution import Execution
 
 XLA = Execution(xla=True, steps_per_call=10)
 

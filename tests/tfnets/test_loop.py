@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from tfnets import addition, har, layers, speech
 from tfnets.errors import InputError
-from tfnets.loop import CLASSIFICATION, Execution, Loop, in_top_k
+from tfnets.execution import Execution
+from tfnets.loop import CLASSIFICATION, Loop, in_top_k
 
 EXECUTIONS = [
     Execution(),

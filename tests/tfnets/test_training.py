@@ -11,7 +11,8 @@ import tensorflow as tf
 from tfnets import evaluation, figures, layers, optimizers, training
 from tfnets.dataset import Dataset, Split, Stream
 from tfnets.errors import InputError
-from tfnets.loop import CLASSIFICATION, Execution, Objective, in_top_k
+from tfnets.execution import Execution
+from tfnets.loop import CLASSIFICATION, Objective, in_top_k
 
 TOP2 = Objective(
     CLASSIFICATION.loss, {"accuracy": in_top_k, "top2": functools.partial(in_top_k, k=2)}

@@ -13,7 +13,8 @@ from mlproject.tracking.run import Run
 from mlproject.tracking.summaries import log_times, summary
 from tfnets import optimizers, torch_weights
 from tfnets.dataset import Split
-from tfnets.loop import Execution, Loop
+from tfnets.execution import Execution
+from tfnets.loop import Loop
 from tfnets.progress import duration
 
 _AT_ONCE = 200  # pairs, as in training

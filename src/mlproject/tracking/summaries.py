@@ -10,7 +10,7 @@ from mlproject.tracking import limits, ui
 from mlproject.tracking.run import CLASSES, Run
 from tfnets import evaluation, figures
 from tfnets.dataset import Dataset
-from tfnets.loop import Execution
+from tfnets.execution import Execution
 from tfnets.parameters import Derivation, derive
 from tfnets.training import Recipe
 

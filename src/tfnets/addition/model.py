@@ -13,8 +13,9 @@ from keras.initializers import GlorotUniform, Orthogonal, RandomNormal, RandomUn
 from tfnets import keras_settings, parameters, programs
 from tfnets.addition.data import check_base
 from tfnets.errors import InputError
+from tfnets.execution import Execution
 from tfnets.layers import CELLS
-from tfnets.loop import Execution, Objective, in_top_k
+from tfnets.loop import Objective, in_top_k
 from tfnets.seeds import initializers, torch_uniform
 from tfnets.torch_weights import state_dict as torch_weights
 

@@ -10,9 +10,10 @@ from keras.initializers import GlorotUniform, Orthogonal, RandomUniform
 
 from tfnets import keras_settings, losses, parameters, programs
 from tfnets.errors import InputError
+from tfnets.execution import Execution
 from tfnets.export import Finite, by_class
 from tfnets.layers import CELLS
-from tfnets.loop import Execution, Objective, in_top_k
+from tfnets.loop import Objective, in_top_k
 from tfnets.seeds import initializers
 
 _UNIFORM = functools.partial(RandomUniform, -0.1, 0.1)

@@ -9,9 +9,10 @@ from keras.initializers import GlorotUniform, Orthogonal
 
 from tfnets import keras_settings, programs
 from tfnets.errors import InputError
+from tfnets.execution import Execution
 from tfnets.export import Temperature, by_class
 from tfnets.layers import GRU, FixedLength
-from tfnets.loop import CLASSIFICATION, Execution
+from tfnets.loop import CLASSIFICATION
 from tfnets.seeds import endless, initializers, torch_uniform
 from tfnets.speech import features
 from tfnets.speech.level import Level

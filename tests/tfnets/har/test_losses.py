@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from tfnets import har
 from tfnets.errors import InputError
-from tfnets.loop import CLASSIFICATION, Execution, Loop
+from tfnets.execution import Execution
+from tfnets.loop import CLASSIFICATION, Loop
 
 SHAPE, CLASSES, N = (9, 3), 4, 7
 RNG = np.random.default_rng(0)
