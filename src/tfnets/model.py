@@ -19,7 +19,6 @@ import tensorflow as tf
 from tfnets.callbacks import batch_hooks
 from tfnets.errors import InputError
 from tfnets.execution import Execution
-from tfnets.optimizers import SGD, Adam
 from tfnets.steps import Samples, Steps, calls, treats_samples_alone
 
 # Samples that are evaluated together where that changes no result: there is no step after each.
@@ -49,6 +48,11 @@ class Model(keras.Model):
     shorter batch is padded with samples of weight 0, so that it needs no program of its own, and a
     batch can be computed in parts side by side.
     """
+
+    # Keras' own attributes, whose types it leaves open.
+    steps_per_execution: int
+    train_function: Any
+    test_function: Any
 
     def compile(
         self,
@@ -221,8 +225,7 @@ class Model(keras.Model):
         convolving = any("Conv" in kind.__name__ for kind in kinds)
         is_auto = self._asked == "auto"
         xla = recurrent and not convolving and self._is_padded if is_auto else bool(self._asked)
-        pieces = keras.layers.Embedding in kinds and not isinstance(self.optimizer, Adam | SGD)
-        cut = xla and recurrent and batch >= _WORTH_CUTTING and not pieces
+        cut = xla and recurrent and batch >= _WORTH_CUTTING
         return Execution(xla=xla, shards=2 if cut else 1, steps_per_call=_A_CALL)
 
     def _has_keras_steps(self) -> bool:
@@ -340,7 +343,9 @@ def _split(given: dict[str, Any]) -> tuple[Samples, Samples | None]:
             f"validation_split is {share} of {n} samples, which leaves none to train or validate."
         )
     parts = [
-        keras.tree.map_structure(lambda each, p=place: each[p], (x, y, weight))
+        keras.tree.map_structure(
+            lambda each, place=place: None if each is None else each[place], (x, y, weight)
+        )
         for place in (slice(first), slice(first, None))
     ]
     return _samples(*parts[0]), _samples(*parts[1])

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfnets.execution import Execution
+from tfnets.optimizers import SGD, Adam
 
 # Seconds after which a call returns to Python, which is where signals are heard.
 _LONGEST = 0.25
@@ -203,7 +204,11 @@ class Steps:
         self._shards = execution.shards if is_padded else 1
         # Side by side are calls of a compiled function, one after the other what is in one.
         whole = execution.xla and self._shards == 1
-        self._compiled_gradients = _traced(self._gradients, execution.xla)
+        alone = self._shards == 1  # part of what is compiled anyway
+        self._compiled_gradients = (
+            self._gradients if alone else _traced(self._gradients, execution.xla)
+        )
+        self._compiled_count = _traced(self._count, execution.xla)
         self._compiled_outputs = _traced(self._outputs, execution.xla)
         self._compiled_test_step = _traced(model.test_step, execution.xla)
         self._compiled_train = _traced(self._train, whole)
@@ -269,10 +274,10 @@ class Steps:
             for part, weight in zip(self._cut(batch), self._cut(share), strict=True)
         ]
         losses, outputs, gradients = zip(*every, strict=True)
-        model.optimizer.apply(
-            [_sum(each) for each in zip(*gradients, strict=True)], model.trainable_variables
-        )
-        self._count(_sum(losses), count, batch, _joined(outputs), there)
+        variables = model.trainable_variables
+        added = map(_added, zip(*gradients, strict=True), variables)
+        model.optimizer.apply(list(added), variables)
+        self._compiled_count(_sum(losses), count, (batch.y, batch.weight), _joined(outputs), there)
 
     def _gradients(self, data, weight):
         """A part's share of the loss, its outputs, and the gradients of the former."""
@@ -281,9 +286,15 @@ class Steps:
             outputs = model(x, training=True)
             loss = model.compute_loss(x, y, outputs, _fitting(weight, outputs), training=True)
         gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
-        if self._shards > 1:
-            gradients = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
-        return loss, outputs, gradients
+        return loss, outputs, [self._plain(each) for each in gradients]
+
+    def _plain(self, gradient: Any) -> Any:
+        """A gradient that a compiled part may return: pieces of an embedding without its shape."""
+        if not isinstance(gradient, tf.IndexedSlices):
+            return gradient
+        if isinstance(self._model.optimizer, Adam | SGD):  # add the pieces up anyway
+            return tf.convert_to_tensor(gradient)
+        return gradient.values, gradient.indices
 
     def _test(self, data, rows, counts, first, last):
         samples = Samples(*data)
@@ -299,7 +310,9 @@ class Steps:
                 for part, weight in zip(self._cut(batch), self._cut(share), strict=True)
             ]
             losses, outputs = zip(*every, strict=True)
-            self._count(_sum(losses), count, batch, _joined(outputs), there)
+            self._compiled_count(
+                _sum(losses), count, (batch.y, batch.weight), _joined(outputs), there
+            )
 
         _repeat(step, first, last)
         return self._model.get_metrics_result()
@@ -335,17 +348,18 @@ class Steps:
             ]
         return tf.split(batch, self._shards)
 
-    def _count(self, loss, count, batch: Samples, outputs, there) -> None:
+    def _count(self, loss, count, data, outputs, there) -> None:
         """Updates what Keras keeps of the loss and the metrics."""
+        y, weights = data
         tracker, *others = self._model.metrics
         tracker.update_state(loss, sample_weight=tf.cast(count, loss.dtype))
         for container in others:  # of those of compile
             if not container.built:
-                container.build(batch.y, outputs)
+                container.build(y, outputs)
             for number, metric in enumerate(container.metrics):
                 own = number >= self._unweighted
-                weight = _weighted(batch.weight, there) if own else there
-                metric.update_state(batch.y, outputs, weight)
+                weight = _weighted(weights, there) if own else there
+                metric.update_state(y, outputs, weight)
 
 
 def _repeat(step: Callable[[tf.Tensor], None], first: tf.Tensor, last: tf.Tensor) -> None:
@@ -377,6 +391,14 @@ def _sum(parts: Any) -> Any:
     if len(parts) == 1 or parts[0] is None:
         return parts[0]
     return tf.add_n(list(parts))
+
+
+def _added(parts: tuple, variable: Any) -> Any:
+    """The gradient of a variable; of pieces all of them, as Keras' optimizers take them."""
+    if not isinstance(parts[0], tuple):
+        return _sum(parts)
+    values, indices = (tf.concat(each, 0) for each in zip(*parts, strict=True))
+    return tf.IndexedSlices(values, indices, tf.constant([*variable.shape], tf.int32))
 
 
 def _joined(parts: Any) -> tf.Tensor:
