@@ -1,4 +1,4 @@
-"""The side of Keras: our training loop, and stock layers with ``model.fit``."""
+"""The side of Keras: our training loop, our model's ``fit``, and Keras' own ``fit``."""
 
 import os
 import time
@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 from tasks import Task
 
-from tfnets import addition, har, layers, speech
+from tfnets import addition, har, layers, optimizers, speech
 from tfnets.loop import Loop
+from tfnets.model import Model
 
 _STOCK = {
     layers.SimpleRNN: keras.layers.SimpleRNN,
@@ -55,41 +56,59 @@ def _data(task: Task):
 
 def configure(variant: str) -> None:
     """Says how many threads there are, which must be before anything else."""
-    if variant == "tfnets 1 thread":
+    if variant.endswith("1 thread"):
         tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def prepare(task: Task, variant: str) -> Callable[[], float]:
     """A function that trains ``task.steps`` steps and gives their seconds.
 
-    ``variant`` is ``"tfnets"``, ``"tfnets 1 thread"``, ``"stock"`` or ``"stock xla"``.
+    ``variant`` begins with the candidate: ``"tfnets"`` (the loop), ``"model"``
+    (``tfnets.model.Model.fit``), ``"layers"`` (our layers in ``keras.Model.fit``) or ``"stock"``
+    (Keras' layers there); ``xla`` and ``1 thread`` may follow. Keras' own ``fit`` has all steps
+    in one execution, and batches whose size is known.
     """
     keras.utils.set_random_seed(0)
     model = _build(task)
     x, y = _data(task)
-    optimizer = keras.optimizers.SGD(0.05) if task.family == "har" else keras.optimizers.Adam()
-    if variant.startswith("tfnets"):
-        family = {"speech": speech, "har": har, "addition": addition}[task.family]
-        execution, objective = family.execution(task.model, task.batch), family.OBJECTIVE
-        loop = Loop(model, optimizer, objective, task.batch, execution)
+    optimizer = keras.optimizers.SGD(0.05) if task.family == "har" else optimizers.Adam()
+    family = {"speech": speech, "har": har, "addition": addition}[task.family]
+    execution = family.execution(task.model, task.batch)
+    candidate, *how = variant.split()
+    if candidate == "tfnets":
+        loop = Loop(model, optimizer, family.OBJECTIVE, task.batch, execution)
         x, y, rng = tf.constant(x), tf.constant(y), np.random.default_rng(0)
+        return _timed(lambda: loop.epoch(x, y, rng.permutation(len(y))))
 
-        def run() -> float:
-            started = time.perf_counter()
-            loop.epoch(x, y, rng.permutation(len(y)))
-            return time.perf_counter() - started
-
-        return run
-
-    model = keras.models.clone_model(model, clone_function=_stock)
     if task.family == "har":
         y = np.repeat(y[:, None], task.time, axis=1)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=task.family == "addition")
-    model.compile(optimizer, loss, jit_compile=variant == "stock xla")
+    if candidate == "model":
+        model = Model(model.inputs, model.outputs[0])
+        model.compile(optimizer, loss, metrics=["accuracy"], execution=execution)
+        x, y = tf.constant(x), tf.constant(y)
+        return _timed(lambda: model.fit(x, y, batch_size=task.batch, verbose=0))
 
+    if candidate == "stock":
+        model = keras.models.clone_model(model, clone_function=_stock)
+        if task.family != "har":
+            optimizer = keras.optimizers.Adam()
+    model.compile(
+        optimizer,
+        loss,
+        metrics=["accuracy"],
+        jit_compile="xla" in how,
+        steps_per_execution=task.steps,
+    )
+    batches = tf.data.Dataset.from_tensor_slices((x, y)).cache().shuffle(len(y), seed=0)
+    batches = batches.batch(task.batch, drop_remainder=True).prefetch(4)
+    return _timed(lambda: model.fit(batches, verbose=0, shuffle=False))
+
+
+def _timed(train: Callable[[], object]) -> Callable[[], float]:
     def run() -> float:
         started = time.perf_counter()
-        model.fit(x, y, batch_size=task.batch, verbose=0)
+        train()
         return time.perf_counter() - started
 
     return run

@@ -1,4 +1,4 @@
-"""One training step of each network: tfnets, PyTorch and stock Keras side by side.
+"""One training step of each network: tfnets, PyTorch and Keras side by side.
 
     pip install -e ".[bench]"
     python benchmarks/steps.py              # all tasks
@@ -6,10 +6,10 @@
 
 Every candidate lives in a process of its own, because the libraries' thread pools would
 get in each other's way. They run in turns, one at a time, for several rounds, so that
-whatever else the machine does hits all alike; what is printed are medians. tfnets and
-PyTorch run with their default number of threads and with one, PyTorch's CNN also with
-channels_last, stock Keras (``model.fit``) with and without XLA; the best of each counts.
-Data is random.
+whatever else the machine does hits all alike; what is printed are medians. The loop, the model
+class and PyTorch run with their default number of threads and with one, PyTorch's CNN also with
+channels_last, ``keras.Model.fit`` (with our layers and with its own, in one execution of batches
+whose size is known) with and without XLA; the best of each counts. Data is random.
 """
 
 import argparse
@@ -20,6 +20,8 @@ import sys
 from dataclasses import dataclass, field
 
 from tasks import TASKS, Task
+
+_OURS, _KERAS = ("tfnets", "model"), ("layers", "stock")
 
 
 @dataclass
@@ -79,13 +81,13 @@ def serve(module: str, name: str, variant: str) -> None:
 
 def compare(name: str, task: Task, rounds: int) -> list[Candidate]:
     """Times all candidates for a task, in turns."""
-    wanted = [
-        ("keras_steps", each) for each in ("tfnets", "tfnets 1 thread", "stock", "stock xla")
-    ]
+    wanted = [("keras_steps", f"{each}{of}") for each in _OURS for of in ("", " 1 thread")]
+    wanted += [("keras_steps", f"{each}{of}") for each in _KERAS for of in ("", " xla")]
     wanted += [("pytorch_steps", each) for each in ("default", "1 thread")]
     if task.model == "cnn":
         wanted.append(("pytorch_steps", "channels_last"))
-        wanted.remove(("keras_steps", "stock xla"))  # several times slower, and minutes to compile
+        # Several times slower, and minutes to compile.
+        wanted = [each for each in wanted if "xla" not in each[1]]
     candidates = [Candidate.start(module, name, variant) for module, variant in wanted]
     for number in range(rounds):
         for candidate in candidates:
@@ -119,23 +121,24 @@ def main() -> None:
     from keras_steps import flops
 
     print(
-        "| step of | tfnets, ms | PyTorch, ms | ratio | stock Keras, ms | ratio | share of sgemm |"
+        "| step of | loop, ms | `Model.fit`, ms | ratio | our layers in Keras' `fit`, ms | ratio "
+        "| stock Keras, ms | ratio | PyTorch, ms | ratio | share of sgemm |"
     )
-    print("|---|---|---|---|---|---|---|")
+    print(f"|{'---|' * 11}")
     for name in arguments.tasks or TASKS:
         task = TASKS[name]
         candidates = compare(name, task, arguments.rounds)
-        ours, torch, stock = (best(candidates, each) for each in ("tfnets", "PyTorch", "stock"))
+        loop = best(candidates, "tfnets")
         rate = max(candidate.sgemm for candidate in candidates)
-        share = flops(task) * task.steps / ours.median / rate
-
-        print(
-            f"| {task.title} | {milliseconds(ours, task)}{' (1 thread)' * ('1' in ours.variant)} "
-            f"| {milliseconds(torch, task)} ({torch.variant}) | {torch.median / ours.median:.2f} "
-            f"| {milliseconds(stock, task)} ({stock.variant}) | {stock.median / ours.median:.2f} "
-            f"| {share:.0%} of {rate / 1e9:.0f} GFLOP/s |",
-            flush=True,
-        )
+        share = flops(task) * task.steps / loop.median / rate
+        cells = [task.title, milliseconds(loop, task) + " (1 thread)" * ("1" in loop.variant)]
+        for library in ("model", "layers", "stock", "PyTorch"):
+            one = best(candidates, library)
+            how = one.variant.removeprefix(library).strip()
+            cells.append(milliseconds(one, task) + (f" ({how})" if how else ""))
+            cells.append(f"{one.median / loop.median:.2f}")
+        cells.append(f"{share:.0%} of {rate / 1e9:.0f} GFLOP/s")
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

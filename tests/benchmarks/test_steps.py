@@ -31,7 +31,7 @@ def test_operations_by_hand(keras_steps):
     assert keras_steps.flops(TASKS["speech-cnn"]) == 1024 * 2 * layers
 
 
-@pytest.mark.parametrize("variant", ["tfnets", "stock"])
+@pytest.mark.parametrize("variant", ["tfnets", "model", "layers", "stock xla"])
 @pytest.mark.parametrize("family", ["har", "addition"])
 def test_a_round_of_each_side_takes_time(keras_steps, family, variant):
     from tasks import Task
