@@ -7,6 +7,7 @@ loop over such rows. Epochs, callbacks, history, validation and progress are Ker
 """
 
 import contextlib
+import dataclasses
 import inspect
 import math
 from collections.abc import Callable, Iterator
@@ -19,10 +20,14 @@ import tensorflow as tf
 from tfnets.callbacks import batch_hooks
 from tfnets.errors import InputError
 from tfnets.execution import Execution
-from tfnets.steps import Samples, Steps, calls, treats_samples_alone
+from tfnets.steps import Samples, Steps, are_per_sample, calls, treats_samples_alone
 
 # Samples that are evaluated together where that changes no result: there is no step after each.
 _EVALUATED_TOGETHER = 300
+
+# What XLA can take.
+_NUMBERS = {tf.bool, tf.float16, tf.bfloat16, tf.float32, tf.float64}
+_NUMBERS |= {tf.int8, tf.int16, tf.int32, tf.int64, tf.uint8, tf.uint16, tf.uint32, tf.uint64}
 
 # Steps a call where nothing else is said.
 _A_CALL = 300
@@ -54,47 +59,23 @@ class Model(keras.Model):
     train_function: Any
     test_function: Any
 
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
-        *,
-        jit_compile: Any = "auto",
-        execution: Execution | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def compile(self, *args: Any, execution: Execution | None = None, **kwargs: Any) -> None:
         """``keras.Model.compile``.
 
         Args:
-            optimizer: As for Keras.
-            loss: As for Keras.
-            loss_weights: As for Keras.
-            metrics: As for Keras.
-            weighted_metrics: As for Keras.
-            jit_compile: Whether XLA compiles the steps; ``"auto"``: if the layers are recurrent.
-            execution: How the steps are computed, instead; None: as fits the layers.
-            **kwargs: As for Keras.
+            *args: As for Keras.
+            execution: How the steps are computed; None: as fits the layers.
+            **kwargs: As for Keras; ``jit_compile="auto"``: XLA where layers are recurrent.
         """
-        super().compile(
-            optimizer,
-            loss,
-            loss_weights,
-            metrics,
-            weighted_metrics,
-            jit_compile=jit_compile,
-            **kwargs,
-        )
-        every = [*_flat(metrics), *_flat(weighted_metrics)]
-        self._asked = jit_compile if execution is None else execution
-        self._unweighted = len(_flat(metrics))
-        self._is_padded = self._has_keras_steps() and treats_samples_alone(
-            self, loss, every, self.optimizer
-        )
+        super().compile(*args, **kwargs)
+        given = _arguments(keras.Model.compile, self, args, kwargs)
+        metrics, weighted = _flat(given["metrics"]), _flat(given["weighted_metrics"])
+        self._asked = given["jit_compile"] if execution is None else execution
+        self._unweighted = len(metrics)
+        self._is_known = are_per_sample(given["loss"], [*metrics, *weighted])
         self._steps: tuple[Steps, ...] = ()
         self._validated: _Feed | None = None
+        self._outside: dict[str, Any] | None = None
 
     def get_compile_config(self) -> dict | None:
         """The arguments of ``compile``, without the execution."""
@@ -123,17 +104,24 @@ class Model(keras.Model):
         Raises:
             InputError: If samples, targets and weights differ in number.
         """
-        given = _arguments(keras.Model.fit, self, args, kwargs)
+        with self._as_outside():
+            return self._fit(_arguments(keras.Model.fit, self, args, kwargs))
+
+    def _fit(self, given: dict[str, Any]) -> keras.callbacks.History:
         shuffle = given.pop("shuffle")
         if given["steps_per_epoch"] or not self._takes(given):
             return super().fit(shuffle=bool(shuffle), **given)
         samples, held_out = _split(given)
-        self._check(samples)
+        for each in (samples, held_out):
+            if each is not None:
+                self._check(each)
         batch = min(given["batch_size"] or 32, len(samples))
         hooks = _hooks(given["callbacks"])
         steps = self._steps_for(batch)
         a_call = self.steps_per_execution if hooks else steps.execution.steps_per_call
-        feed = _Feed(steps.train, samples, batch, a_call, steps.divisor, _orders(samples, shuffle))
+        feed = _Feed(
+            self, steps.train, samples, batch, a_call, steps.divisor, _orders(samples, shuffle)
+        )
         passed = ("epochs", "verbose", "callbacks", "initial_epoch", "validation_freq")
         more = {name: given[name] for name in passed}
         if held_out is None or any("test" in hook for hook in hooks):
@@ -160,8 +148,11 @@ class Model(keras.Model):
                 return super().evaluate(*args, **kwargs)
             with self._fed("test_function", self._validated):
                 return super().evaluate(*args, **kwargs)
-        given = _arguments(keras.Model.evaluate, self, args, kwargs)
-        given.pop("kwargs", None)
+        with self._as_outside():
+            given = _arguments(keras.Model.evaluate, self, args, kwargs)
+            return self._evaluate(given | given.pop("kwargs", {}))
+
+    def _evaluate(self, given: dict[str, Any]) -> Any:
         passed = {name: given[name] for name in ("verbose", "callbacks", "return_dict")}
         if given["steps"] or _hooks(given["callbacks"]) or not self._takes(given):
             return super().evaluate(**given)
@@ -170,6 +161,21 @@ class Model(keras.Model):
         feed = self._evaluation(samples, given["batch_size"] or 32)
         with self._fed("test_function", feed):
             return super().evaluate(feed.data, steps=feed.steps, **passed)
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        """``keras.Model.predict``."""
+        with self._as_outside():
+            return super().predict(*args, **kwargs)
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """``keras.Model.train_on_batch``."""
+        with self._as_outside():
+            return super().train_on_batch(*args, **kwargs)
+
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """``keras.Model.test_on_batch``."""
+        with self._as_outside():
+            return super().test_on_batch(*args, **kwargs)
 
     def make_train_function(self, force: bool = False) -> None:
         """Keras calls it before it trains."""
@@ -184,18 +190,45 @@ class Model(keras.Model):
     @contextlib.contextmanager
     def _fed(self, function: str, feed: "_Feed") -> Iterator[None]:
         """Has Keras call a feed instead of its own function, so many steps a call."""
-        steps = self.steps_per_execution
-        before = {name: getattr(self, name) for name in ("train_function", "test_function")}
-        if feed.a_call != steps and not isinstance(self.test_function, _Feed):
-            self.test_function = None  # a compiled one makes as many steps as before
-        setattr(self, function, feed)
+        before, outside = self._state(), self._outside
+        if outside is None:
+            self._outside = before
+        # A compiled one makes as many steps as before.
+        is_other = feed.a_call != self.steps_per_execution
+        if is_other and not isinstance(self.test_function, _Feed):
+            self.test_function = None
         self.steps_per_execution = feed.a_call
+        setattr(self, function, feed)
         try:
             yield
         finally:
-            self.steps_per_execution = steps
-            for name, value in before.items():
-                setattr(self, name, value)
+            self._restore(before if outside is not None else self._outside)
+            self._outside = outside
+
+    @contextlib.contextmanager
+    def _as_outside(self) -> Iterator[None]:
+        """What a callback of a fit calls finds the model as it is outside that fit."""
+        outside = getattr(self, "_outside", None)
+        if outside is None:
+            yield
+            return
+        inside, validated = self._state(), self._validated
+        self._restore(outside)
+        self._outside = None
+        try:
+            yield
+        finally:
+            self._outside = self._state()
+            self._restore(inside)
+            self._validated = validated
+
+    def _state(self) -> dict[str, Any]:
+        names = ("train_function", "test_function", "predict_function", "steps_per_execution")
+        return {name: getattr(self, name) for name in names}
+
+    def _restore(self, state: dict[str, Any] | None) -> None:
+        for name, value in (state or {}).items():
+            setattr(self, name, value)
 
     def _evaluation(self, samples: Samples, together: int, a_call: int | None = None) -> "_Feed":
         if self._is_padded:  # that changes no result
@@ -204,15 +237,20 @@ class Model(keras.Model):
         steps = self._steps_for(batch)
         a_call = a_call or steps.execution.steps_per_call
         orders = _orders(samples, shuffle=False)
-        return _Feed(steps.test, samples, batch, a_call, steps.divisor, orders)
+        return _Feed(self, steps.test, samples, batch, a_call, steps.divisor, orders)
+
+    @property
+    def _is_padded(self) -> bool:
+        """Whether samples are treated alone, as far as is known."""
+        return self._is_known and self._has_keras_steps() and treats_samples_alone(self)
 
     def _steps_for(self, batch: int) -> Steps:
         """The compiled steps of batches of a size."""
-        execution = self._execution(batch)
+        how = self._execution(batch), self._is_padded
         for each in self._steps:
-            if each.execution == execution:
+            if (each.execution, each.is_padded) == how:
                 return each
-        made = Steps(self, execution, self._is_padded, self._unweighted)
+        made = Steps(self, *how, self._unweighted)
         self._steps = (*self._steps, made)
         return made
 
@@ -230,8 +268,10 @@ class Model(keras.Model):
 
     def _has_keras_steps(self) -> bool:
         """Whether a step is Keras' own."""
-        names = ("train_step", "test_step", "compute_loss", "compute_metrics")
-        return all(getattr(type(self), name) is getattr(keras.Model, name) for name in names)
+        names = ("train_step", "test_step", "compute_loss", "compute_metrics", "reset_metrics")
+        own = [getattr(getattr(self, name), "__func__", None) for name in names]
+        theirs = [getattr(keras.Model, name) for name in names]
+        return own == theirs and type(self).metrics is keras.Model.metrics
 
     def _takes(self, given: dict[str, Any]) -> bool:
         """Whether samples are arrays and steps are such as can be made here, many a call."""
@@ -246,9 +286,7 @@ class Model(keras.Model):
             and self.distribute_strategy is tf.distribute.get_strategy()
             and keras.config.max_steps_per_epoch() is None
             and bool(self.trainable_variables)
-            and all(isinstance(each, np.ndarray | tf.Tensor) and each.ndim for each in data)
-            and len({len(each) for each in data}) == 1
-            and len(data[0]) > 0
+            and _are_arrays(data)
             and not (given.get("class_weight") and _flat(given["sample_weight"]))
             and not (given.get("class_weight") and keras.tree.is_nested(given["y"]))
         )
@@ -265,7 +303,8 @@ class Model(keras.Model):
         if getattr(loss, "ignore_class", None) is not None or keras.tree.is_nested(samples.y):
             return
         classes = self.outputs[0].shape[-1]
-        least, most = (int(f(samples.y)) for f in (tf.reduce_min, tf.reduce_max))
+        labels = tf.cast(samples.y, tf.int64)
+        least, most = (int(f(labels)) for f in (tf.reduce_min, tf.reduce_max))
         if least < 0 or most >= classes:
             raise InputError(
                 f"y has the label {least if least < 0 else most}; model {self.name!r} has "
@@ -284,6 +323,7 @@ class _Feed:
 
     def __init__(
         self,
+        model: Model,
         function: Callable[[Samples, list], dict],
         samples: Samples,
         batch: int,
@@ -293,12 +333,15 @@ class _Feed:
     ):
         self.data = tf.data.Dataset.range(1).repeat()
         self.steps, self.a_call = -(-len(samples) // batch), a_call
-        self._function, self._samples = function, samples
+        self._model, self._function, self._samples = model, function, samples
         self._calls = calls(orders, batch, min(a_call, self.steps), divisor)
 
     def __call__(self, iterator: Any) -> dict:
         """Makes the steps of the next call; the logs after them."""
-        return self._function(self._samples, next(self._calls))
+        parts = next(self._calls)
+        if self._model.stop_training and self.a_call > 1:  # set before the first step
+            parts = [dataclasses.replace(parts[0], used=1)]
+        return self._function(self._samples, parts)
 
 
 def _arguments(function: Callable, model: Model, args: tuple, kwargs: dict) -> dict[str, Any]:
@@ -310,6 +353,17 @@ def _arguments(function: Callable, model: Model, args: tuple, kwargs: dict) -> d
 
 def _flat(nested: Any) -> list:
     return [each for each in keras.tree.flatten(nested) if each is not None]
+
+
+def _are_arrays(data: list) -> bool:
+    """Whether all are arrays of numbers, of equal lengths above 0."""
+    return (
+        all(isinstance(each, np.ndarray | tf.Tensor) and each.ndim for each in data)
+        and all(tf.as_dtype(each.dtype) in _NUMBERS for each in data if each.dtype != object)
+        and all(each.dtype != object for each in data)
+        and len({len(each) for each in data}) == 1
+        and len(data[0]) > 0
+    )
 
 
 def _hooks(callbacks: Any) -> set[str]:
@@ -330,8 +384,7 @@ def _split(given: dict[str, Any]) -> tuple[Samples, Samples | None]:
             isinstance(held_out, tuple | list)
             and len(held_out) in (2, 3)
             and not given["validation_steps"]
-            and all(isinstance(each, np.ndarray | tf.Tensor) and each.ndim for each in arrays)
-            and len({len(each) for each in arrays}) == 1
+            and _are_arrays(arrays)
         )
         return _samples(x, y, weight), _samples(*held_out) if is_ours else None
     if not share:
@@ -360,6 +413,10 @@ def _samples(x: Any, y: Any, weight: Any = None) -> Samples:
         made = tf.convert_to_tensor(array)
         return tf.cast(made, keras.config.floatx()) if made.dtype.is_floating else made
 
+    if weight is not None:  # also of truth values
+        weight = keras.tree.map_structure(
+            lambda each: each if each is None else tf.cast(each, keras.config.floatx()), weight
+        )
     return Samples(*keras.tree.map_structure(tensor, (x, y, weight)))
 
 

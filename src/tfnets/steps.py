@@ -22,7 +22,6 @@ _LOSSES = (
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
     "categorical_hinge",
-    "cosine_similarity",
     "hinge",
     "huber",
     "kl_divergence",
@@ -38,37 +37,37 @@ _LOSSES = (
 _BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
 
 
-def treats_samples_alone(
-    model: keras.Model, loss: Any, metrics: list, optimizer: keras.optimizers.Optimizer
-) -> bool:
+def treats_samples_alone(model: keras.Model) -> bool:
     """Whether a batch may be padded with samples of weight 0, or be computed in parts.
 
-    That is known of layers, losses and metrics of Keras and tfnets that do not look across the
-    batch, of one output, without losses of the layers (regularisation) and without masks.
-
-    Args:
-        model: A functional model.
-        loss: The argument of ``compile``.
-        metrics: All metrics of ``compile``.
-        optimizer: What makes the steps; loss scaling is left to Keras.
+    That is known of functional models of one output and layers of Keras and tfnets that do not
+    look across the batch, without losses of the layers (regularisation) and without masks, if
+    loss and metrics allow it, too (:func:`are_per_sample`).
     """
     if not isinstance(getattr(model, "inputs", None), list) or len(model.outputs) != 1:
         return False
-    if model.losses or isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+    if model.losses or isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer):
         return False
     every = [model, *model._flatten_layers(include_self=False)]
     operations = [o for each in every for o in getattr(each, "operations", ())]
     return (
-        all(isinstance(operation, keras.layers.Layer) for operation in operations)
+        _is_known(type(model).call)
+        and all(isinstance(operation, keras.layers.Layer) for operation in operations)
         and all(map(_is_alone, every[1:]))
-        and _is_per_sample_loss(loss)
-        and all(map(_is_per_sample_metric, metrics))
     )
+
+
+def are_per_sample(loss: Any, metrics: list) -> bool:
+    """Whether a loss and metrics, as ``compile`` takes them, are means over the samples.
+
+    That is known of most of Keras'; a function of one's own may do anything.
+    """
+    return _is_per_sample_loss(loss) and all(map(_is_per_sample_metric, metrics))
 
 
 def _is_alone(layer: keras.layers.Layer) -> bool:
     across = keras.layers.BatchNormalization | keras.layers.Lambda
-    if not _is_known(type(layer)) or isinstance(layer, across):
+    if not (_is_known(type(layer)) and _is_known(type(layer).call)) or isinstance(layer, across):
         return False
     if isinstance(layer, keras.layers.Masking) or getattr(layer, "mask_zero", False):
         return False  # Keras' loss counts what is not masked
@@ -88,13 +87,18 @@ def _is_per_sample_loss(loss: Any) -> bool:
             return True
         loss = keras.losses.get(loss)
     if isinstance(loss, keras.losses.Loss):
-        if loss.reduction not in ("sum_over_batch_size", "mean"):
+        if loss.reduction not in ("sum_over_batch_size", "mean") or _axis(loss) != -1:
             return False
         function = getattr(loss, "fn", None)
         if function is None:  # of tfnets
             return _is_known(type(loss)) and getattr(loss, "per_sample", False)
         loss = function
     return _is_known(loss) and getattr(loss, "__name__", "") in _LOSSES
+
+
+def _axis(thing: Any) -> int:
+    """The axis of which each sample's number is made; the last one by default."""
+    return thing.get_config().get("axis", -1)
 
 
 def _is_per_sample_metric(metric: Any) -> bool:
@@ -104,7 +108,10 @@ def _is_per_sample_metric(metric: Any) -> bool:
         metric = keras.metrics.get(metric)
     if isinstance(metric, keras.metrics.Metric):
         mean = keras.metrics.MeanMetricWrapper
-        return isinstance(metric, mean) and type(metric) is not mean and _is_known(type(metric))
+        if not isinstance(metric, mean) or type(metric) is mean or _axis(metric) != -1:
+            return False
+        kind = type(metric)
+        return _is_known(kind) and kind is not keras.metrics.CosineSimilarity
     return _is_known(metric) and (
         getattr(metric, "__name__", "") in _LOSSES or "accuracy" in getattr(metric, "__name__", "")
     )
@@ -276,7 +283,7 @@ class Steps:
         losses, outputs, gradients = zip(*every, strict=True)
         variables = model.trainable_variables
         added = map(_added, zip(*gradients, strict=True), variables)
-        model.optimizer.apply(list(added), variables)
+        model.optimizer.apply_gradients(zip(added, variables, strict=True))
         self._compiled_count(_sum(losses), count, (batch.y, batch.weight), _joined(outputs), there)
 
     def _gradients(self, data, weight):
@@ -285,7 +292,8 @@ class Steps:
         with tf.GradientTape() as tape:
             outputs = model(x, training=True)
             loss = model.compute_loss(x, y, outputs, _fitting(weight, outputs), training=True)
-        gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+            scaled = model.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, [v.value for v in model.trainable_variables])
         return loss, outputs, [self._plain(each) for each in gradients]
 
     def _plain(self, gradient: Any) -> Any:
@@ -353,7 +361,9 @@ class Steps:
         y, weights = data
         tracker, *others = self._model.metrics
         tracker.update_state(loss, sample_weight=tf.cast(count, loss.dtype))
-        for container in others:  # of those of compile
+        for container in others:
+            if not hasattr(container, "metrics"):  # one of the model's own, which nobody updates
+                continue
             if not container.built:
                 container.build(y, outputs)
             for number, metric in enumerate(container.metrics):

@@ -369,6 +369,77 @@ def test_a_second_fit_with_other_data_labels_and_batches(network):
     np.testing.assert_allclose(results[1], results[0], rtol=1e-5)
 
 
+def test_what_a_callback_calls_finds_the_model_as_it_is_outside():
+    results = []
+    for kind in (keras.Model, Model):
+        model, found = made(kind, dense), []
+
+        def look(epoch, logs, model=model, found=found):
+            found.extend(model.train_on_batch(X[:5], Y[:5]))
+            found.extend(model.test_on_batch(X[:5], Y[:5]))
+            found.append(model.predict(X[:7], verbose=0)[0, 0])
+            found.extend(model.evaluate(X, Y, verbose=0))
+
+        history = model.fit(
+            X,
+            Y,
+            batch_size=BATCH,
+            epochs=2,
+            shuffle=False,
+            verbose=0,
+            validation_data=(X[:17], Y[:17]),
+            callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=look)],
+        ).history
+        results.append([*found, *history["loss"], *history["val_loss"]])
+        assert model.steps_per_execution == 1
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-5)
+
+
+def test_what_is_not_known_of_a_model_is_not_assumed():
+    """Losses over another axis, steps of an instance, calls and metrics of a subclass."""
+
+    class Across(Model):
+        def call(self, inputs, training=None, mask=None):
+            return super().call(inputs - keras.ops.mean(inputs, 0), training=training)
+
+    assert made(Model, dense)._is_padded
+    assert not made(Across, dense)._is_padded
+    over_samples = keras.losses.CosineSimilarity(axis=0)
+    assert not made(Model, dense, loss=over_samples)._is_padded
+    assert not made(Model, dense, metrics=[keras.metrics.CosineSimilarity(axis=0)])._is_padded
+    model = made(Model, dense)
+    model.layers[2].activity_regularizer = keras.regularizers.L2(0.1)
+    assert not model._is_padded
+    model = made(Model, dense)
+    model.extra = keras.metrics.Mean(name="extra")
+    assert model.fit(X, Y, verbose=0).history["extra"] == [0]
+    model.train_step = lambda data: {"own": tf.constant(3.0)}
+    assert model.fit(X, Y, verbose=0).history == {"own": [3]}
+
+
+@pytest.mark.slow
+def test_truth_values_and_optimizers_with_steps_of_their_own():
+    class Reversed(keras.optimizers.SGD):
+        def apply_gradients(self, grads_and_vars):
+            return super().apply_gradients([(-g, v) for g, v in grads_and_vars])
+
+    both(dense, ALONE, fitted={"sample_weight": WEIGHT > 1})
+    both(dense, PARTS, optimizer=lambda: Reversed(0.01))
+    histories = []
+    for kind in (keras.Model, Model):
+        model = made(kind, dense)
+
+        def stop_at_once(logs, model=model):
+            model.stop_training = True
+
+        stop = keras.callbacks.LambdaCallback(on_train_begin=stop_at_once)
+        fitted = model.fit(X, Y > 1, shuffle=False, verbose=0, callbacks=[stop], epochs=3)
+        histories.append(fitted.history["loss"])
+    assert histories[1] == pytest.approx(histories[0], rel=1e-5)
+    with pytest.raises(InputError, match="y has the label 9"):
+        made(Model, gru).fit(X, Y, validation_data=(X[:3], np.array([0, 9, 1])), verbose=0)
+
+
 def test_an_interrupt_and_going_on():
     def interrupt(epoch, logs):
         if epoch == 1:
